@@ -40,7 +40,7 @@ public interface ICodeWriteObserver
 /// <see cref="SpecialBase"/>. One memfd, mapped once; this type owns the mapping and every pointer it
 /// hands out is to a whole 4096-byte frame inside it.
 /// </summary>
-public sealed unsafe class GuestFrames : IDisposable
+public sealed unsafe partial class GuestFrames : IDisposable
 {
     public const int PageSize = 4096;
     public const int PageShift = 12;

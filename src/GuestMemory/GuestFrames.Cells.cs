@@ -1,0 +1,43 @@
+using System;
+using System.Runtime.CompilerServices;
+using Ryokan.Linux.Interop;
+
+namespace Ryokan.GuestMemory;
+
+/// <summary>
+/// Single cells of guest memory by reference, for atomic access from code that may not be unsafe. The
+/// frame index must come from <see cref="IndexOf"/> and the cell lie inside the frame (asserted); the
+/// memory lives as long as the domain's frames.
+/// </summary>
+public sealed unsafe partial class GuestFrames
+{
+    /// <summary>MADV_REMOVE (madvise(2)): frees the pages and the range of the file behind them.</summary>
+    private const int MadviseRemove = 9;
+
+    public ref byte ByteAt(long index, int offset) => ref *Cell(index, offset, 1);
+
+    /// <summary>A 32-bit cell; <paramref name="offset"/> must be a multiple of 4.</summary>
+    public ref uint UInt32At(long index, int offset) => ref *(uint*)Cell(index, offset, 4);
+
+    /// <summary>A 64-bit cell; <paramref name="offset"/> must be a multiple of 8.</summary>
+    public ref ulong UInt64At(long index, int offset) => ref *(ulong*)Cell(index, offset, 8);
+
+    /// <summary>One whole frame by its dense index.</summary>
+    public Span<byte> SpanAt(long index) => new(Cell(index, 0, 1), PageSize);
+
+    /// <summary>Gives a frame's memory back to the host; it reads as zero afterwards. False when the host refuses.</summary>
+    public bool Discard(long index) => Libc.Madvise((nint)Cell(index, 0, 1), PageSize, MadviseRemove) == 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private byte* Cell(long index, int offset, int size)
+    {
+        if ((ulong)index >= TotalFrames || (uint)offset > PageSize - size || (offset & (size - 1)) != 0)
+        {
+            ThrowOutside(index, offset);
+        }
+        return _base + (index << PageShift) + offset;
+    }
+
+    private static void ThrowOutside(long index, int offset) =>
+        throw new ArgumentOutOfRangeException(nameof(index), $"cell {offset} of frame index {index}");
+}

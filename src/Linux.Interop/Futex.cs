@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace Ryokan.Linux.Interop;
+
+/// <summary>
+/// A binary event that one thread waits for with a deadline in nanoseconds (futex(2)): what .NET's own
+/// waits round to milliseconds. Sticky: a <see cref="Set"/> before the wait ends the wait at once.
+/// </summary>
+public sealed unsafe partial class Futex : System.IDisposable
+{
+    private const int WaitBitset = 9 | 128 /* FUTEX_PRIVATE_FLAG */;
+    private const int Wake = 1 | 128;
+    private const long SystemCallFutex = 202;
+    private const int AnyBit = -1;
+
+    private readonly int* _word = (int*)NativeMemory.AllocZeroed(sizeof(int));
+
+    private struct Timespec
+    {
+        public long Seconds, Nanoseconds;
+    }
+
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    private static partial long Call(
+        long number, int* word, long operation, long value, Timespec* timeout, nint unused, long mask);
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime")]
+    private static partial int ClockGettime(int clock, Timespec* now);
+
+    /// <summary>CLOCK_MONOTONIC in nanoseconds, the time base of <see cref="WaitUntil"/>.</summary>
+    public static long MonotonicNanoseconds()
+    {
+        Timespec now;
+        ClockGettime(1, &now);
+        return now.Seconds * 1_000_000_000 + now.Nanoseconds;
+    }
+
+    /// <summary>Ends the present or next wait. Any thread.</summary>
+    public void Set()
+    {
+        if (Interlocked.Exchange(ref *_word, 1) == 0)
+        {
+            Call(SystemCallFutex, _word, Wake, 1, null, 0, 0);
+        }
+    }
+
+    /// <summary>
+    /// Waits for <see cref="Set"/> or until CLOCK_MONOTONIC passes the deadline (nanoseconds;
+    /// <see cref="long.MaxValue"/>: none), and takes the event back. True when it had been set. May also
+    /// return early with false (a signal): callers look at their condition again.
+    /// </summary>
+    public bool WaitUntil(long deadlineNanoseconds)
+    {
+        if (Interlocked.Exchange(ref *_word, 0) != 0)
+        {
+            return true;
+        }
+        if (deadlineNanoseconds == long.MaxValue)
+        {
+            Call(SystemCallFutex, _word, WaitBitset, 0, null, 0, AnyBit);
+        }
+        else
+        {
+            long at = deadlineNanoseconds < 0 ? 0 : deadlineNanoseconds;
+            Timespec timeout = new() { Seconds = at / 1_000_000_000, Nanoseconds = at % 1_000_000_000 };
+            Call(SystemCallFutex, _word, WaitBitset, 0, &timeout, 0, AnyBit);
+        }
+        return Interlocked.Exchange(ref *_word, 0) != 0;
+    }
+
+    public void Dispose() => NativeMemory.Free(_word);
+}
