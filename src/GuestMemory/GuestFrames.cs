@@ -201,6 +201,15 @@ public sealed unsafe partial class GuestFrames : IDisposable
             : throw new ArgumentOutOfRangeException(nameof(mfn), $"machine frame {mfn:x} is not the domain's");
     }
 
+    /// <summary>
+    /// Consecutive RAM frames as one span, for bulk loading before the guest runs; at most 2 GiB - 1. Throws when
+    /// they are not all RAM (our error: callers check against <see cref="RamFrames"/>).
+    /// </summary>
+    public Span<byte> RamSpan(ulong firstMfn, ulong frames) =>
+        frames < (1UL << 31) / PageSize && firstMfn <= RamFrames && frames <= RamFrames - firstMfn
+            ? new Span<byte>(_base + firstMfn * PageSize, (int)frames * PageSize)
+            : throw new ArgumentOutOfRangeException(nameof(frames), $"frames {firstMfn:x}+{frames:x} are not all RAM");
+
     public void Dispose()
     {
         Libc.Munmap((nint)_base, _length);
