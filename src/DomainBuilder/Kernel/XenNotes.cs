@@ -1,15 +1,13 @@
 using System;
 using System.Buffers.Binary;
 using System.Text;
+using Ryokan.Xen.Abi;
 
 namespace Ryokan.DomainBuilder.Kernel;
 
 /// <summary>What a kernel says about itself in its Xen ELF notes (xen/include/public/elfnote.h).</summary>
 internal sealed class XenNotes
 {
-    private const uint Entry = 1, HypercallPage = 2, VirtBase = 3, PaddrOffset = 4, XenVersion = 5, GuestOs = 6,
-        Loader = 8, InitP2M = 15, ModStartPfn = 16, Phys32Entry = 18;
-
     /// <summary>VA of the PV entry point, or null: the ELF entry point is it.</summary>
     public ulong? EntryVa { get; private set; }
     public ulong? HypercallPageVa { get; private set; }
@@ -51,16 +49,16 @@ internal sealed class XenNotes
         _any = true;
         switch (type)
         {
-            case Entry: EntryVa = Number(value); break;
-            case HypercallPage: HypercallPageVa = Number(value); break;
-            case VirtBase: VirtBaseVa = Number(value); break;
-            case PaddrOffset: PaddrOffsetBytes = Number(value); break;
-            case XenVersion: _xenVersion = Text(value); break;
-            case GuestOs: _guestOs = Text(value); break;
-            case Loader: _loader = Text(value); break;
-            case InitP2M: InitP2MVa = Number(value); break;
-            case ModStartPfn: AcceptsModStartPfn = Number(value) != 0; break;
-            case Phys32Entry: _pvh = true; break;
+            case ElfNote.Entry: EntryVa = Number(value); break;
+            case ElfNote.HypercallPage: HypercallPageVa = Number(value); break;
+            case ElfNote.VirtBase: VirtBaseVa = Number(value); break;
+            case ElfNote.PaddrOffset: PaddrOffsetBytes = Number(value); break;
+            case ElfNote.XenVersion: _xenVersion = Text(value); break;
+            case ElfNote.GuestOs: _guestOs = Text(value); break;
+            case ElfNote.Loader: _loader = Text(value); break;
+            case ElfNote.InitP2m: InitP2MVa = Number(value); break;
+            case ElfNote.ModStartPfn: AcceptsModStartPfn = Number(value) != 0; break;
+            case ElfNote.Phys32Entry: _pvh = true; break;
         }
     }
 
