@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Makes a Debian 12 machine with git and the .NET 10 SDK ready: eng/setup.sh [--bench] [--refresh]
+#
+# Installs the Debian packages that building needs (as root; an ordinary user is told which are missing), and puts
+# into the cache directory, without installing them: the kernel out of linux-image-cloud-amd64, an initramfs made
+# from busybox-static, and Xen's public headers out of libxen-dev. Does nothing, quickly, when all is there.
+#   --bench     also what ./bench compares with
+#   --refresh   fetch the newest kernel, busybox and headers again
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=eng/cache.sh
+. "$here/cache.sh"
+
+# What has to be installed, and why.
+packages=(
+    gcc libc6-dev zlib1g-dev # NativeAOT links with the system's compiler; tests and benchmarks compile C programs
+)
+bench_packages=(
+    qemu-system-x86 # what ./bench compares with
+)
+refresh=
+
+for argument in "$@"; do
+    case $argument in
+    --bench) packages+=("${bench_packages[@]}") ;;
+    --refresh) refresh=1 ;;
+    *) fail "unknown argument $argument" ;;
+    esac
+done
+
+check_tools() {
+    local tool
+    command -v dotnet >/dev/null || fail "no 'dotnet' on PATH: install the .NET 10 SDK"
+    for tool in apt-get apt-cache dpkg-deb dpkg-query gzip flock; do
+        command -v "$tool" >/dev/null || fail "no '$tool' on PATH: this script is for Debian 12"
+    done
+}
+
+install_packages() {
+    local missing=() package states
+    states=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
+    for package in "${packages[@]}"; do
+        [[ $'\n'"$states"$'\n' == *$'\n'"$package installed"$'\n'* ]] || missing+=("$package")
+    done
+    ((${#missing[@]} > 0)) || return 0
+    if [[ $EUID -ne 0 ]]; then
+        fail "missing Debian packages; as root: apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    refresh_package_lists
+    say "installing ${missing[*]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+fetch_kernel() {
+    local package kernel
+    [[ -z $refresh && -r $RYOKAN_KERNEL ]] && return 0
+    package=$(dependency_of linux-image-cloud-amd64 linux-image-)
+    unpack_packages "$RYOKAN_CACHE/kernels/$package" "$package"
+    kernel=$(find "$RYOKAN_CACHE/kernels/$package/boot" -name 'vmlinuz-*' | head -n 1)
+    [[ -n $kernel ]] || fail "the package $package holds no boot/vmlinuz-*"
+    ln -sfn "${kernel#"$RYOKAN_CACHE/"}" "$RYOKAN_KERNEL"
+}
+
+# The initramfs is made again when what goes into it is newer.
+make_initramfs() {
+    local busybox=$RYOKAN_CACHE/busybox tree source
+    if [[ -n $refresh || ! -x $busybox/bin/busybox ]]; then
+        unpack_packages "$busybox" busybox-static
+        rm -f "$RYOKAN_INITRAMFS"
+    fi
+    if [[ -r $RYOKAN_INITRAMFS ]]; then
+        for source in "$here/initramfs/init" "$here/initramfs/tour" "$here/initramfs.sh"; do
+            [[ $source -nt $RYOKAN_INITRAMFS ]] && rm -f "$RYOKAN_INITRAMFS" && break
+        done
+        [[ ! -r $RYOKAN_INITRAMFS ]] || return 0
+    fi
+    say "making $RYOKAN_INITRAMFS"
+    tree=$(mktemp -d "$RYOKAN_CACHE/initramfs.XXXXXX")
+    "$here/busybox-tree.sh" "$busybox/bin/busybox" "$tree"
+    install -m 755 "$here/initramfs/init" "$tree/init"
+    install -m 755 "$here/initramfs/tour" "$tree/bin/tour"
+    "$here/initramfs.sh" "$tree" "$RYOKAN_INITRAMFS"
+    rm -rf "$tree"
+}
+
+fetch_xen_headers() {
+    [[ -z $refresh && -r $XEN_HEADERS/xen.h ]] && return 0
+    unpack_packages "$RYOKAN_CACHE/xen-headers" libxen-dev
+}
+
+check_tools
+install_packages
+mkdir -p "$RYOKAN_CACHE"
+# Two commands started together must not unpack over each other.
+exec 9>"$RYOKAN_CACHE/lock"
+flock 9
+fetch_kernel
+make_initramfs
+fetch_xen_headers
