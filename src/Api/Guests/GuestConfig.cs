@@ -1,0 +1,43 @@
+using System;
+
+namespace Ryokan.Api.Guests;
+
+/// <summary>What happens to a guest that powered off, rebooted or crashed (xl.cfg: on_poweroff, on_reboot, on_crash).</summary>
+public enum ShutdownAction
+{
+    /// <summary>Its process ends.</summary>
+    Destroy,
+
+    /// <summary>A new domain is made from the same description.</summary>
+    Restart,
+
+    /// <summary>It stays, stopped, until it is destroyed by hand.</summary>
+    Preserve,
+
+    /// <summary>It stays, stopped, under another name, and a new domain is made from the same description.</summary>
+    RenameRestart,
+}
+
+/// <summary>A guest as its owner described it. Immutable; paths are absolute.</summary>
+public sealed record GuestConfig
+{
+    public required string Name { get; init; }
+    public required Guid Uuid { get; init; }
+    public required string Kernel { get; init; }
+    public string? Ramdisk { get; init; }
+    public string CommandLine { get; init; } = "";
+
+    /// <summary>MiB that the guest starts with.</summary>
+    public int MemoryMiB { get; init; } = 256;
+
+    /// <summary>MiB that it can be given at most.</summary>
+    public int MaxMemoryMiB { get; init; } = 256;
+
+    /// <summary>vCPUs that are online at start.</summary>
+    public int Vcpus { get; init; } = 1;
+    public int MaxVcpus { get; init; } = 1;
+
+    public ShutdownAction OnPoweroff { get; init; } = ShutdownAction.Destroy;
+    public ShutdownAction OnReboot { get; init; } = ShutdownAction.Restart;
+    public ShutdownAction OnCrash { get; init; } = ShutdownAction.Destroy;
+}

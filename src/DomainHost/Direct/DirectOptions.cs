@@ -1,0 +1,52 @@
+using System;
+using System.Globalization;
+using System.IO;
+using Ryokan.Api.Guests;
+
+namespace Ryokan.DomainHost.Direct;
+
+/// <summary>The command line of <c>--direct</c>.</summary>
+internal static class DirectOptions
+{
+    public const string Usage = "usage: Ryokan.DomainHost --direct --kernel FILE [--ramdisk FILE] [--cmdline TEXT]"
+        + " [--memory MiB] [--vcpus N] [--engine VARIANT]";
+
+    /// <exception cref="OperatorException">with one line that says what is wrong</exception>
+    public static GuestSpec Parse(ReadOnlySpan<string> arguments)
+    {
+        string? kernel = null, ramdisk = null, variant = null;
+        string commandLine = "console=hvc0";
+        int memory = 256, vcpus = 1;
+        for (int i = 0; i < arguments.Length; i += 2)
+        {
+            string option = arguments[i];
+            string value = i + 1 < arguments.Length ? arguments[i + 1] : throw new OperatorException($"{option}: a value is missing");
+            switch (option)
+            {
+                case "--kernel": kernel = Path.GetFullPath(value); break;
+                case "--ramdisk": ramdisk = Path.GetFullPath(value); break;
+                case "--cmdline": commandLine = value; break;
+                case "--engine": variant = value; break;
+                case "--memory": memory = Number(option, value, 1 << 20); break;
+                case "--vcpus": vcpus = Number(option, value, 32); break;
+                default: throw new OperatorException($"{option}: unknown option; {Usage}");
+            }
+        }
+        return new GuestSpec(1, new GuestConfig
+        {
+            Name = "direct",
+            Uuid = Guid.NewGuid(),
+            Kernel = kernel ?? throw new OperatorException($"--kernel is missing; {Usage}"),
+            Ramdisk = ramdisk,
+            CommandLine = commandLine,
+            MemoryMiB = memory,
+            MaxMemoryMiB = memory,
+            Vcpus = vcpus,
+            MaxVcpus = vcpus,
+        }, variant);
+    }
+
+    private static int Number(string option, string value, int max) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int n) && n >= 1 && n <= max ? n
+            : throw new OperatorException($"{option}: '{value}' is not a number from 1 to {max}");
+}

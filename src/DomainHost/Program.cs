@@ -1,0 +1,27 @@
+using System;
+using Ryokan.DomainBuilder;
+using Ryokan.DomainHost.Direct;
+
+namespace Ryokan.DomainHost;
+
+internal static class Program
+{
+    private const int OperatorError = 1;
+
+    private static int Main(string[] arguments)
+    {
+        try
+        {
+            return arguments switch
+            {
+                ["--direct", ..] => DirectRun.Run(DirectOptions.Parse(arguments.AsSpan(1))),
+                _ => throw new OperatorException(DirectOptions.Usage),
+            };
+        }
+        catch (Exception e) when (e is DomainBuildException or OperatorException)
+        {
+            System.Console.Error.WriteLine($"Ryokan.DomainHost: {e.Message}");
+            return OperatorError;
+        }
+    }
+}
