@@ -18,6 +18,9 @@ public interface IEngine : IDisposable
     /// thread outside <see cref="IVcpu.Run"/>.
     /// </summary>
     void FlushTlb(ulong vcpuMask, ulong? va);
+
+    /// <summary>The time-stamp counter as the guest's own RDTSC reads it at this moment. Any thread.</summary>
+    ulong ReadTsc();
 }
 
 /// <summary>What the engine asks of the monitor for one vCPU, always on the vCPU's own thread.</summary>
