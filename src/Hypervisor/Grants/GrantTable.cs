@@ -234,7 +234,7 @@ public sealed class GrantTable
         return index >= 0 ? GrantStatus.Okay : GrantStatus.BadPage;
     }
 
-    /// <summary>Forgets the table's extent after a soft reset; entries are cleared, users keep their frames.</summary>
+    /// <summary>Clears every entry (soft reset). Back ends keep the frames they hold until they let go.</summary>
     public void SoftReset()
     {
         lock (_lock)

@@ -179,10 +179,11 @@ public sealed class DomainTime : IDisposable
         }
     }
 
-    /// <summary>Fires the vCPU's timer when it is due, else sees to it that the alarm thread will.</summary>
+    /// <summary>Fires the vCPU's timer when it is due, and sees to it that the alarm thread fires the next.</summary>
     private void Watch(int vcpu)
     {
-        if (!FireIfDue(vcpu) && !_timers[vcpu].OwnerWaits)
+        FireIfDue(vcpu);
+        if (!_timers[vcpu].OwnerWaits)
         {
             Arm(HostDeadline(vcpu));
         }
