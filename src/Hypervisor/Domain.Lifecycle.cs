@@ -1,71 +1,195 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using System.Threading;
+using Ryokan.Hypervisor.Diagnostics;
+using Ryokan.Hypervisor.Vcpus;
 
 namespace Ryokan.Hypervisor;
 
+/// <summary>Start, pause, stop, crash; what lists show.</summary>
 public sealed partial class Domain
 {
-    public Domain(DomainOptions options)
-    {
-        Options = options;
-        Frames = options.Frames;
-        InitialPages = options.InitialPages == 0 ? options.Frames.RamFrames : options.InitialPages;
-        SharedInfoMfn = Frames.AllocateSpecial() ?? throw new InvalidOperationException("no special frame left");
-    }
+    private readonly Lock _gate = new();
+    private readonly ManualResetEventSlim _stopped = new();
+    private ShutdownReason? _reason;
+    private bool _started;
+    private bool _paused;
+    private bool _disposed;
 
-    /// <summary>
-    /// The entry state of vCPU 0 (the rest is fixed by the ABI): pins the L4 table the builder made.
-    /// </summary>
-    /// <param name="rip">kernel entry address</param>
-    /// <param name="rsp">end of the boot stack</param>
-    /// <param name="startInfo">virtual address of start_info (rsi)</param>
-    /// <param name="rootMfn">mfn of the L4 table</param>
-    /// <exception cref="InvalidOperationException">the tables are not well formed (builder error)</exception>
-    public void SetInitialState(ulong rip, ulong rsp, ulong startInfo, ulong rootMfn) => throw new NotImplementedException();
-
-    /// <summary>
-    /// Opens the next event port of the guest as interdomain with domain 0: the first call gives port 1
-    /// (xenstore), the second port 2 (console). The callback runs when the guest sends; on the vCPU's
-    /// thread, so it must only wake a worker.
-    /// </summary>
-    public uint AllocateBackendPort(Action onGuestNotify) => throw new NotImplementedException();
-
-    /// <summary>Raises an event port of the guest from a back end. Any thread.</summary>
-    public void NotifyGuest(uint port) => throw new NotImplementedException();
-
-    public DomainState State => throw new NotImplementedException();
-
-    /// <summary>Starts the vCPU threads; paused when <paramref name="paused"/>.</summary>
-    public void Start(bool paused = false) => throw new NotImplementedException();
-
-    /// <summary>Stops all vCPUs at instruction boundaries; complete on return. Not from a vCPU thread.</summary>
-    public void Pause() => throw new NotImplementedException();
-
-    public void Unpause() => throw new NotImplementedException();
-
-    /// <summary>Stops the domain for good, reason <see cref="ShutdownReason.Destroyed"/> unless it had stopped already.</summary>
-    public void Destroy() => throw new NotImplementedException();
-
-    /// <summary>Sends an NMI to a vCPU (xl trigger nmi).</summary>
-    public void SendNmi(int vcpu) => throw new NotImplementedException();
-
-    /// <summary>Raised once, on the thread that caused it, after the last vCPU was told to stop.</summary>
+    /// <summary>Raised once, on the thread that caused it, after all vCPUs were told to stop.</summary>
     public event Action<ShutdownReason>? ShutDown;
 
-    /// <summary>Waits until the domain has stopped; null when the time ran out.</summary>
-    public ShutdownReason? WaitForShutdown(TimeSpan timeout) { ShutDown?.Invoke(0); throw new NotImplementedException(); }
+    public DomainState State
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _reason != null ? DomainState.ShutDown
+                    : !_started ? DomainState.Building
+                    : _paused ? DomainState.Paused : DomainState.Running;
+            }
+        }
+    }
 
     /// <summary>Set when the reason is Crash (by the guest's own panic or by the monitor).</summary>
-    public CrashReport? Crash => throw new NotImplementedException();
+    public CrashReport? Crash { get; private set; }
 
-    public IReadOnlyList<VcpuStatus> VcpuStatus => throw new NotImplementedException();
+    public IReadOnlyList<VcpuStatus> VcpuStatus =>
+        _vcpus.Select(v => new VcpuStatus(v.Id, v.Activity, v.CpuTime)).ToArray();
 
     /// <summary>Host CPU time of all vCPU threads.</summary>
-    public TimeSpan CpuTime => throw new NotImplementedException();
+    public TimeSpan CpuTime => _vcpus.Aggregate(TimeSpan.Zero, static (sum, v) => sum + v.CpuTime);
 
-    /// <summary>Frames populated now (memory column of xm list).</summary>
-    public ulong CurrentPages => throw new NotImplementedException();
+    /// <summary>Starts the vCPU threads; paused when <paramref name="paused"/>.</summary>
+    public void Start(bool paused = false)
+    {
+        lock (_gate)
+        {
+            if (_started || _reason != null)
+            {
+                throw new InvalidOperationException("the domain was started already");
+            }
+            if (!_vcpus[0].IsInitialised)
+            {
+                throw new InvalidOperationException("the domain has no initial state");
+            }
+            _started = true;
+            _paused = paused;
+            _vcpus[0].BringUp();
+            foreach (Vcpu v in _vcpus)
+            {
+                if (paused)
+                {
+                    v.Post(VcpuRequest.Pause);
+                }
+                v.Start();
+            }
+        }
+    }
 
-    public void Dispose() => throw new NotImplementedException();
+    /// <summary>Stops all vCPUs at instruction boundaries; complete on return. Not from a vCPU thread.</summary>
+    public void Pause()
+    {
+        lock (_gate)
+        {
+            if (_reason != null || !_started)
+            {
+                return;
+            }
+            _paused = true;
+            foreach (Vcpu v in _vcpus)
+            {
+                v.Post(VcpuRequest.Pause);
+            }
+        }
+        while (!_stopped.IsSet && !_vcpus.All(static v => v.IsQuiet))
+        {
+            Thread.Sleep(1);
+        }
+    }
+
+    public void Unpause()
+    {
+        lock (_gate)
+        {
+            _paused = false;
+            foreach (Vcpu v in _vcpus)
+            {
+                v.Withdraw(VcpuRequest.Pause);
+            }
+        }
+    }
+
+    /// <summary>Stops the domain for good, reason <see cref="ShutdownReason.Destroyed"/> unless it had stopped already.</summary>
+    public void Destroy() => ShutDownNow(ShutdownReason.Destroyed);
+
+    /// <summary>Sends an NMI to a vCPU (xl trigger nmi).</summary>
+    public void SendNmi(int vcpu) => _vcpus[vcpu].Post(VcpuRequest.Nmi);
+
+    /// <summary>Waits until the domain has stopped; null when the time ran out.</summary>
+    public ShutdownReason? WaitForShutdown(TimeSpan timeout) => _stopped.Wait(timeout) ? _reason : null;
+
+    /// <summary>SCHEDOP_shutdown. A crash of the guest's own making gets a report too.</summary>
+    internal void ShutDownFrom(Vcpu vcpu, ShutdownReason reason)
+    {
+        if (reason == ShutdownReason.Crash)
+        {
+            CrashFrom(vcpu, "the guest reported a crash", null);
+        }
+        else
+        {
+            ShutDownNow(reason);
+        }
+    }
+
+    /// <summary>Ends the domain with a report; on the vCPU's own thread.</summary>
+    internal void CrashFrom(Vcpu vcpu, string reason, string? monitorStack)
+    {
+        CrashReport report = CrashReporter.Make(vcpu, _vcpus, reason, monitorStack);
+        lock (_gate)
+        {
+            if (_reason == null)
+            {
+                Crash = report;
+            }
+        }
+        ShutDownNow(ShutdownReason.Crash);
+    }
+
+    /// <summary>VCPUOP_down; when it was the last that was up the domain has powered off.</summary>
+    internal void TakeVcpuDown(Vcpu from, Vcpu target)
+    {
+        if (_vcpus.All(v => v == target || !v.IsUp))
+        {
+            ShutDownFrom(from, ShutdownReason.Poweroff);
+            return;
+        }
+        target.TakeDown();
+    }
+
+    /// <summary>The first reason counts.</summary>
+    private void ShutDownNow(ShutdownReason reason)
+    {
+        lock (_gate)
+        {
+            if (_reason != null)
+            {
+                return;
+            }
+            _reason = reason;
+        }
+        foreach (Vcpu v in _vcpus)
+        {
+            v.Post(VcpuRequest.Stop);
+        }
+        ShutDown?.Invoke(reason);
+        _stopped.Set();
+    }
+
+    /// <summary>Ends whatever still runs and gives everything back, the frames as well. Not from a vCPU thread.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+        _disposed = true;
+        Destroy();
+        foreach (Vcpu v in _vcpus)
+        {
+            v.Join();
+        }
+        Watchdogs.Dispose();
+        Time.Dispose();
+        Engine.Dispose();
+        foreach (Vcpu v in _vcpus)
+        {
+            v.Dispose();
+        }
+        MachineToPhysical.Dispose();
+        Frames.Dispose();
+        _stopped.Dispose();
+    }
 }

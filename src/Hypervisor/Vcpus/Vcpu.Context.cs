@@ -1,5 +1,5 @@
 using System;
-using Ryokan.GuestMemory;
+using Ryokan.Engine;
 using Ryokan.Hypervisor.Memory;
 using Ryokan.X86;
 using Ryokan.Xen.Abi;
