@@ -1,0 +1,315 @@
+using System;
+using System.IO;
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Ryokan.Engine.Soft.Emit;
+
+/// <summary>
+/// The fixed machine-code routines of a domain: entering and leaving translated code, the signal handler,
+/// and the string loops. Assembled once into the code cache.
+/// </summary>
+internal sealed unsafe class Routines
+{
+    /// <summary>Data word behind the call of the exit routine when a jump-cache look-up missed.</summary>
+    public const uint JumpMissMark = 0xffff_ffff;
+
+    /// <summary>Data word when a host signal interrupted translated code.</summary>
+    public const uint FaultMark = 0xffff_fffe;
+
+    /// <summary>Data word at the end of a one-instruction copy on the bounce buffer.</summary>
+    public const uint StepMark = 0xffff_fffd;
+
+    private readonly CodeCache _cache;
+
+    /// <summary>void Enter(area, code): System V.</summary>
+    public byte* Enter { get; }
+
+    /// <summary>Called from stubs; the 4 bytes behind the call say which site it was.</summary>
+    public byte* Exit { get; }
+
+    /// <summary>Jumped to with TEMP0 = address - tag and TEMP1 = 2 * index.</summary>
+    public byte* JumpMiss { get; }
+
+    public byte* FaultExit { get; }
+
+    /// <summary>void SaveX87(area), void LoadX87(area): the legacy area of <see cref="VcpuArea.Xsave"/>.</summary>
+    public byte* SaveX87 { get; }
+
+    public byte* LoadX87 { get; }
+
+    /// <summary>ulong ReadTsc().</summary>
+    public byte* ReadTsc { get; }
+
+    private readonly byte*[] _strings = new byte*[16];
+
+    public Routines(CodeCache cache)
+    {
+        _cache = cache;
+        Exit = Place(AssembleExit);
+        Enter = Place(AssembleEnter);
+        JumpMiss = Place(a => Leave(a, JumpMissMark));
+        FaultExit = Place(a => Leave(a, FaultMark));
+        SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
+        LoadX87 = Place(a => { a.fxrstor64(__[rdi + VcpuArea.Xsave]); a.ret(); });
+        ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
+        for (int log = 0; log < 4; log++)
+        {
+            foreach (bool kernel in (ReadOnlySpan<bool>)[false, true])
+            {
+                int at = log * 2 + (kernel ? 1 : 0);
+                int width = log;
+                bool mode = kernel;
+                _strings[at] = Place(a => AssembleMovs(a, width, mode));
+                _strings[8 + at] = Place(a => AssembleStos(a, width, mode));
+            }
+        }
+    }
+
+    /// <summary>
+    /// REP MOVS for elements of 1 &lt;&lt; log bytes, forward. Works as far as both pages are in the soft TLB;
+    /// returns TEMP0 = 0 when done, 1 when the monitor must go on from the registers as they are.
+    /// </summary>
+    public byte* Movs(int log, bool kernel) => _strings[log * 2 + (kernel ? 1 : 0)];
+
+    /// <summary>REP STOS, likewise.</summary>
+    public byte* Stos(int log, bool kernel) => _strings[8 + log * 2 + (kernel ? 1 : 0)];
+
+    private byte* Place(Action<Assembler> build)
+    {
+        var assembler = new Assembler(64);
+        build(assembler);
+        var stream = new MemoryStream();
+        byte* at = _cache.TryAllocate(0);
+        assembler.Assemble(new StreamCodeWriter(stream), (ulong)at);
+        byte[] code = stream.ToArray();
+        if (_cache.TryAllocate(code.Length) != at)
+        {
+            throw new InvalidOperationException("code cache too small for the fixed routines");
+        }
+        code.CopyTo(new Span<byte>(at, code.Length));
+        return at;
+    }
+
+    private void Leave(Assembler a, uint mark)
+    {
+        a.call((ulong)Exit);
+        a.dd(mark);
+    }
+
+    private static void AssembleEnter(Assembler a)
+    {
+        a.push(rbx);
+        a.push(rbp);
+        a.push(r12);
+        a.push(r13);
+        a.push(r14);
+        a.push(r15);
+        a.mov(__qword_ptr[rdi + VcpuArea.HostRsp], rsp);
+        a.mov(rsp, rdi);
+        a.mov(__qword_ptr[rsp + VcpuArea.Target], rsi);
+        a.stmxcsr(__dword_ptr[rsp + VcpuArea.HostMxcsr]);
+        a.ldmxcsr(__dword_ptr[rsp + VcpuArea.GuestMxcsr]);
+        for (int i = 0; i < 16; i++)
+        {
+            a.vmovdqa(Ymm(i), __ymmword_ptr[rsp + VcpuArea.Ymm + i * 32]);
+        }
+        a.mov(eax, __dword_ptr[rsp + VcpuArea.RflagsOffset]);
+        a.mov(ecx, eax);
+        a.shr(ecx, 11);
+        a.and(ecx, 1);
+        a.add(cl, 0x7f);
+        a.mov(ah, al);
+        a.sahf();
+        a.mov(rax, __qword_ptr[rsp + 0]);
+        a.mov(r9, __qword_ptr[rsp + 8]);
+        a.mov(rdx, __qword_ptr[rsp + 16]);
+        a.mov(rbx, __qword_ptr[rsp + 24]);
+        a.mov(r10, __qword_ptr[rsp + 32]);
+        a.mov(rbp, __qword_ptr[rsp + 40]);
+        a.mov(rsi, __qword_ptr[rsp + 48]);
+        a.mov(rdi, __qword_ptr[rsp + 56]);
+        a.mov(r8, __qword_ptr[rsp + 64]);
+        a.mov(r12, __qword_ptr[rsp + 96]);
+        a.mov(r13, __qword_ptr[rsp + 104]);
+        a.mov(r14, __qword_ptr[rsp + 112]);
+        a.mov(r15, __qword_ptr[rsp + 120]);
+        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Temp0Save]); // the value of a load that C# completed
+        a.jmp(__qword_ptr[rsp + VcpuArea.Target]);
+    }
+
+    private static void AssembleExit(Assembler a)
+    {
+        a.mov(__qword_ptr[rsp + 8], rax);
+        a.mov(__qword_ptr[rsp + 8 + VcpuArea.Temp0Save], rcx);
+        a.lahf();
+        a.seto(al);
+        a.pop(rcx);
+        a.mov(__qword_ptr[rsp + VcpuArea.ExitPc], rcx);
+        a.movzx(ecx, ah);
+        a.movzx(eax, al);
+        a.shl(eax, 11);
+        a.or(eax, ecx);
+        a.mov(ecx, __dword_ptr[rsp + VcpuArea.RflagsOffset]);
+        a.and(ecx, ~0x8d5);
+        a.and(eax, 0x8d5);
+        a.or(ecx, eax);
+        a.mov(__dword_ptr[rsp + VcpuArea.RflagsOffset], ecx);
+        a.mov(__qword_ptr[rsp + VcpuArea.Temp1Save], r11);
+        a.mov(__qword_ptr[rsp + 8], r9);
+        a.mov(__qword_ptr[rsp + 16], rdx);
+        a.mov(__qword_ptr[rsp + 24], rbx);
+        a.mov(__qword_ptr[rsp + 32], r10);
+        a.mov(__qword_ptr[rsp + 40], rbp);
+        a.mov(__qword_ptr[rsp + 48], rsi);
+        a.mov(__qword_ptr[rsp + 56], rdi);
+        a.mov(__qword_ptr[rsp + 64], r8);
+        a.mov(__qword_ptr[rsp + 96], r12);
+        a.mov(__qword_ptr[rsp + 104], r13);
+        a.mov(__qword_ptr[rsp + 112], r14);
+        a.mov(__qword_ptr[rsp + 120], r15);
+        for (int i = 0; i < 16; i++)
+        {
+            a.vmovdqa(__ymmword_ptr[rsp + VcpuArea.Ymm + i * 32], Ymm(i));
+        }
+        a.stmxcsr(__dword_ptr[rsp + VcpuArea.GuestMxcsr]);
+        a.ldmxcsr(__dword_ptr[rsp + VcpuArea.HostMxcsr]);
+        a.vzeroupper();
+        a.mov(rsp, __qword_ptr[rsp + VcpuArea.HostRsp]);
+        a.pop(r15);
+        a.pop(r14);
+        a.pop(r13);
+        a.pop(r12);
+        a.pop(rbp);
+        a.pop(rbx);
+        a.ret();
+    }
+
+    private static AssemblerRegisterYMM Ymm(int i) => i switch
+    {
+        0 => ymm0, 1 => ymm1, 2 => ymm2, 3 => ymm3, 4 => ymm4, 5 => ymm5, 6 => ymm6, 7 => ymm7,
+        8 => ymm8, 9 => ymm9, 10 => ymm10, 11 => ymm11, 12 => ymm12, 13 => ymm13, 14 => ymm14, _ => ymm15,
+    };
+
+    private const int Called = 8; // the return address is on the stack
+
+    private static void StringProlog(Assembler a)
+    {
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill0], rax);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill1], rdx);
+        a.lahf();
+        a.seto(al);
+        a.mov(__dword_ptr[rsp + Called + VcpuArea.Spill2], eax);
+    }
+
+    private static void StringEpilog(Assembler a, Label loop, Label slow)
+    {
+        Label end = a.CreateLabel();
+        a.jmp(loop);
+        a.Label(ref slow);
+        a.mov(ecx, 1);
+        a.Label(ref end);
+        a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.Spill2]);
+        a.add(al, 0x7f);
+        a.sahf();
+        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
+        a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.Spill1]);
+        a.ret();
+    }
+
+    /// <summary>offset = page offset of address when its page is in the table, host = its page; else to slow.</summary>
+    private static void Check(Assembler a, AssemblerRegister64 address, AssemblerRegister32 address32,
+        AssemblerRegister64 offset, int table, int size, Label slow)
+    {
+        a.mov(offset, address);
+        a.mov(r11d, address32);
+        a.shr(r11d, 8);
+        a.and(r11d, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
+        a.xor(offset, __qword_ptr[rsp + r11 + (Called + table)]);
+        a.cmp(offset, 4096 - size);
+        a.ja(slow);
+        a.mov(r11, __qword_ptr[rsp + r11 + (Called + table + 8)]);
+    }
+
+    private static void AssembleMovs(Assembler a, int log, bool kernel)
+    {
+        Label loop = a.CreateLabel(), slow = a.CreateLabel(), work = a.CreateLabel();
+        StringProlog(a);
+        a.Label(ref loop);
+        a.mov(rcx, r9);
+        a.test(rcx, rcx);
+        a.jne(work);
+        StringDone(a);
+        a.Label(ref work);
+        Check(a, rsi, esi, rcx, VcpuArea.ReadTable(kernel), 1 << log, slow);
+        a.lea(rdx, __[r11 + rcx]);
+        a.neg(rcx);
+        a.add(rcx, 4096);
+        Check(a, rdi, edi, rax, VcpuArea.WriteTable(kernel), 1 << log, slow);
+        a.add(r11, rax);
+        a.neg(rax);
+        a.add(rax, 4096);
+        a.cmp(rcx, rax);
+        a.cmova(rcx, rax);
+        a.shr(rcx, (byte)log);
+        a.cmp(rcx, r9);
+        a.cmova(rcx, r9);
+        a.sub(r9, rcx);
+        a.lea(rax, __[rsi + rcx * (1 << log)]);
+        a.mov(rsi, rdx);
+        a.lea(rdx, __[rdi + rcx * (1 << log)]);
+        a.mov(rdi, r11);
+        switch (log)
+        {
+            case 0: a.rep.movsb(); break;
+            case 1: a.rep.movsw(); break;
+            case 2: a.rep.movsd(); break;
+            default: a.rep.movsq(); break;
+        }
+        a.mov(rsi, rax);
+        a.mov(rdi, rdx);
+        StringEpilog(a, loop, slow);
+    }
+
+    private static void StringDone(Assembler a)
+    {
+        a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.Spill2]);
+        a.add(al, 0x7f);
+        a.sahf();
+        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
+        a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.Spill1]);
+        a.ret(); // rcx is 0
+    }
+
+    private static void AssembleStos(Assembler a, int log, bool kernel)
+    {
+        Label loop = a.CreateLabel(), slow = a.CreateLabel(), work = a.CreateLabel();
+        StringProlog(a);
+        a.Label(ref loop);
+        a.mov(rcx, r9);
+        a.test(rcx, rcx);
+        a.jne(work);
+        StringDone(a);
+        a.Label(ref work);
+        Check(a, rdi, edi, rcx, VcpuArea.WriteTable(kernel), 1 << log, slow);
+        a.add(r11, rcx);
+        a.neg(rcx);
+        a.add(rcx, 4096);
+        a.shr(rcx, (byte)log);
+        a.cmp(rcx, r9);
+        a.cmova(rcx, r9);
+        a.sub(r9, rcx);
+        a.lea(rdx, __[rdi + rcx * (1 << log)]);
+        a.mov(rdi, r11);
+        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
+        switch (log)
+        {
+            case 0: a.rep.stosb(); break;
+            case 1: a.rep.stosw(); break;
+            case 2: a.rep.stosd(); break;
+            default: a.rep.stosq(); break;
+        }
+        a.mov(rdi, rdx);
+        StringEpilog(a, loop, slow);
+    }
+}

@@ -1,0 +1,44 @@
+using System.Runtime.Intrinsics.X86;
+using Ryokan.X86;
+
+namespace Ryokan.Engine.Soft;
+
+/// <summary>CPUID as the software engine can honour it: the host's answers less what the translator refuses.</summary>
+internal static class HostCpuid
+{
+    // leaf 1
+    private const uint Leaf1Ecx = 1 << 0 | 1 << 1 | 1 << 9 | 1 << 12 | 1 << 13 | 1 << 19 | 1 << 20 | 1 << 22 | 1 << 23
+        | 1 << 25 | 1 << 26 | 1 << 28 | 1 << 29 | 1 << 30; // SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE AVX F16C RDRAND
+    private const uint Leaf1Edx = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11 | 1 << 12
+        | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 27;
+
+    // leaf 7: BMI1 AVX2 BMI2 ERMS RDSEED ADX CLFLUSHOPT CLWB SHA; edx FSRM
+    private const uint Leaf7Ebx = 1 << 3 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 18 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 29;
+    private const uint Leaf7Edx = 1 << 4;
+
+    private const uint Leaf81Ecx = 1 << 0 | 1 << 5 | 1 << 8; // LAHF LZCNT PREFETCHW
+    private const uint Leaf81Edx = 1 << 11 | 1 << 20 | 1 << 29; // SYSCALL NX LM
+
+    public static CpuidResult Read(uint leaf, uint subleaf)
+    {
+        (int a, int b, int c, int d) = X86Base.CpuId((int)leaf, (int)subleaf);
+        var host = new CpuidResult((uint)a, (uint)b, (uint)c, (uint)d);
+        return leaf switch
+        {
+            1 => host with { Ecx = host.Ecx & Leaf1Ecx, Edx = host.Edx & Leaf1Edx },
+            7 when subleaf == 0 => new CpuidResult(0, host.Ebx & Leaf7Ebx, 0, host.Edx & Leaf7Edx),
+            7 => default,
+            0xd => ExtendedState(subleaf),
+            0x80000001 => host with { Ecx = host.Ecx & Leaf81Ecx, Edx = host.Edx & Leaf81Edx },
+            _ => host,
+        };
+    }
+
+    /// <summary>XSAVE: x87, SSE and AVX in the standard format, 832 bytes; no compaction, no supervisor state.</summary>
+    private static CpuidResult ExtendedState(uint subleaf) => subleaf switch
+    {
+        0 => new CpuidResult(7, 832, 832, 0),
+        2 => new CpuidResult(256, 576, 0, 0),
+        _ => default,
+    };
+}

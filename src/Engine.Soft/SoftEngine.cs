@@ -1,0 +1,362 @@
+using System;
+using System.Collections.Generic;
+using System.Runtime.Intrinsics.X86;
+using System.Threading;
+using Ryokan.Engine.Soft.Emit;
+using Ryokan.Engine.Soft.Memory;
+using Ryokan.Engine.Soft.Translate;
+using Ryokan.GuestMemory;
+using Ryokan.X86;
+
+namespace Ryokan.Engine.Soft;
+
+/// <summary>
+/// The software engine of one domain: x86-64 to x86-64 translation with a checked pointer for every guest
+/// access. Translations are shared by all vCPUs and guarded by one lock; a vCPU that runs translated code
+/// holds no lock and never waits, so others may wait for it to leave.
+/// </summary>
+public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
+{
+    private readonly object _gate = new();
+    private readonly List<SoftVcpu> _vcpus = [];
+    private SoftVcpu[] _vcpuArray = [];
+    private readonly CodeCache _cache;
+    private readonly BlockTable _blocks;
+    private readonly Translator _translator;
+
+    /// <summary>A page that is written this often while it holds code loses all its translations at once.</summary>
+    private const int MixedPageWrites = 64;
+
+    internal GuestFrames Frames { get; }
+    internal HypervisorHole Hole { get; }
+    internal SoftEngineOptions Options { get; }
+    internal Routines Routines { get; }
+    internal PageWalker Walker { get; }
+
+    /// <summary>Counts full flushes of the code cache: code addresses from before are void.</summary>
+    internal int Generation { get; private set; }
+
+    internal bool IsShared => _vcpuArray.Length > 1;
+
+    /// <exception cref="PlatformNotSupportedException">the host CPU lacks AVX2 or BMI2</exception>
+    public SoftEngine(GuestFrames frames, HypervisorHole hole, SoftEngineOptions options)
+    {
+        if (!Avx2.IsSupported || !Bmi2.X64.IsSupported)
+        {
+            throw new PlatformNotSupportedException(
+                "the software engine needs a processor with AVX2 and BMI2 (Intel Haswell, AMD Excavator or later)");
+        }
+        Frames = frames;
+        Hole = hole;
+        Options = options;
+        _cache = new CodeCache(options.CodeCacheMegabytes);
+        Routines = new Routines(_cache);
+        _cache.Seal();
+        _blocks = new BlockTable(frames);
+        _translator = new Translator(options, Routines, _cache, frames);
+        Walker = new PageWalker(frames, hole);
+        HostSignals.Register(_cache, Routines.FaultExit);
+        frames.SetObserver(this);
+    }
+
+    public IVcpu CreateVcpu(int id, IVcpuHost host)
+    {
+        lock (_gate)
+        {
+            var vcpu = new SoftVcpu(this, id, host);
+            _vcpus.Add(vcpu);
+            _vcpuArray = [.. _vcpus];
+            return vcpu;
+        }
+    }
+
+    public CpuidResult Cpuid(uint leaf, uint subleaf) => HostCpuid.Read(leaf, subleaf);
+
+    /// <summary>Time-stamp counter of the host, which guest code reads directly.</summary>
+    public ulong ReadTsc() => ((delegate* unmanaged<ulong>)Routines.ReadTsc)();
+
+    // ---- blocks --------------------------------------------------------------------------------------
+
+    /// <summary>The block at a site's host address word.</summary>
+    internal TranslationBlock BlockById(int id) => _blocks.ById[id];
+
+    internal TranslationBlock? BlockAtHost(byte* pc)
+    {
+        lock (_gate)
+        {
+            return _blocks.AtHost(pc);
+        }
+    }
+
+    /// <summary>Finds or makes the translation of a physical place.</summary>
+    internal TranslationBlock GetBlock(SoftVcpu caller, in BlockKey key, ulong pageVa, long secondFrame)
+    {
+        lock (_gate)
+        {
+            TranslationBlock? block = _blocks.Find(key, pageVa, secondFrame);
+            if (block != null)
+            {
+                return block;
+            }
+            ProtectCode(caller, key.Frame);
+            if (secondFrame >= 0)
+            {
+                ProtectCode(caller, secondFrame);
+            }
+            block = _translator.Translate(key, pageVa, secondFrame, _blocks.ById.Count);
+            if (block == null)
+            {
+                DropAll(caller);
+                ProtectCode(caller, key.Frame);
+                if (secondFrame >= 0)
+                {
+                    ProtectCode(caller, secondFrame);
+                }
+                block = _translator.Translate(key, pageVa, secondFrame, 0);
+                Debug.Require(block != null, "code cache too small for one block");
+            }
+            if (_blocks.Add(block) is { } displaced)
+            {
+                Retire(caller, displaced);
+            }
+            return block;
+        }
+    }
+
+    /// <summary>True when the instruction at a page offset needs bytes of the next page.</summary>
+    internal bool CrossesPage(long frame, int offset, BlockMode mode)
+    {
+        lock (_gate)
+        {
+            return _translator.CrossesPage(frame, offset, (mode & BlockMode.Long) != 0);
+        }
+    }
+
+    /// <summary>Marks a frame as holding code and takes write entries for it from every soft TLB.</summary>
+    private void ProtectCode(SoftVcpu caller, long frame)
+    {
+        if (Frames.Has(frame, FrameFlags.Code))
+        {
+            return;
+        }
+        Frames.Set(frame, FrameFlags.Code);
+        Interlocked.MemoryBarrier();
+        if (!Frames.Has(frame, FrameFlags.WriteCached))
+        {
+            return;
+        }
+        Frames.Clear(frame, FrameFlags.WriteCached);
+        byte* page = Frames.Base + frame * GuestFrames.PageSize;
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            if (vcpu == caller)
+            {
+                vcpu.DropWriteEntries(page);
+            }
+            else
+            {
+                vcpu.RequestFromOther(VcpuRequest.FlushWrites);
+            }
+        }
+        WaitForOthers(caller);
+    }
+
+    /// <summary>Waits until every other vCPU has left translated code once since its request was posted.</summary>
+    private void WaitForOthers(SoftVcpu? caller)
+    {
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            if (vcpu != caller)
+            {
+                vcpu.WaitOutside();
+            }
+        }
+    }
+
+    /// <summary>Makes the jump of a link site go straight to its target.</summary>
+    internal void Link(TranslationBlock from, int siteIndex, TranslationBlock to)
+    {
+        lock (_gate)
+        {
+            ref Site site = ref from.Sites[siteIndex];
+            if (!from.Valid || !to.Valid || to.SecondFrame >= 0 || to.PageVa != from.PageVa
+                || from.Key.Mode != to.Key.Mode || (to.Key.Mode & BlockMode.SingleStep) != 0)
+            {
+                return;
+            }
+            to.Incoming.Add((from, siteIndex));
+            PatchJump(from.Code + site.Field, to.Local);
+        }
+    }
+
+    private static void PatchJump(byte* field, byte* target) =>
+        Volatile.Write(ref *(int*)field, (int)(target - (field + 4)));
+
+    /// <summary>Code of a one-instruction copy on the bounce buffer.</summary>
+    internal byte* GetStep(SoftVcpu caller, TranslationBlock block, int siteIndex)
+    {
+        lock (_gate)
+        {
+            block.Steps ??= [];
+            if (block.Valid && block.Steps.TryGetValue(siteIndex, out nint known))
+            {
+                return (byte*)known;
+            }
+            byte* code = _translator.TranslateStep(block, block.Sites[siteIndex]);
+            if (code == null)
+            {
+                DropAll(caller);
+                code = _translator.TranslateStep(block, block.Sites[siteIndex]);
+                Debug.Require(code != null, "code cache too small for one step");
+            }
+            block.Steps[siteIndex] = (nint)code;
+            return code;
+        }
+    }
+
+    // ---- invalidation --------------------------------------------------------------------------------
+
+    /// <summary>Unlinks a block, so that nothing but what already runs in it gets there.</summary>
+    private void Retire(SoftVcpu? caller, TranslationBlock block)
+    {
+        block.Valid = false;
+        _blocks.Remove(block);
+        foreach ((TranslationBlock from, int site) in block.Incoming)
+        {
+            PatchJump(from.Code + from.Sites[site].Field, from.Code + from.Stubs[site]);
+        }
+        block.Incoming.Clear();
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            if (vcpu == caller)
+            {
+                vcpu.ForgetBlock(block);
+            }
+            else
+            {
+                vcpu.RequestFromOther(VcpuRequest.FlushJumps);
+            }
+        }
+    }
+
+    /// <summary>A write is about to hit a page with code; true when the page holds no code any more.</summary>
+    internal bool OnCodeWrite(SoftVcpu? caller, long frame, int offset, int length)
+    {
+        lock (_gate)
+        {
+            if (!Frames.Has(frame, FrameFlags.Code))
+            {
+                return true;
+            }
+            BlockTable.Page? page = _blocks.PageOf(frame);
+            bool all = page == null || ++page.Writes % MixedPageWrites == 0;
+            List<TranslationBlock> stale = [];
+            if (page != null)
+            {
+                foreach (TranslationBlock block in page.Blocks.Values)
+                {
+                    if (all || (block.Low < offset + length && offset < block.High))
+                    {
+                        stale.Add(block);
+                    }
+                }
+                foreach (TranslationBlock block in page.Spilling)
+                {
+                    if (all || offset < block.High - GuestFrames.PageSize)
+                    {
+                        stale.Add(block);
+                    }
+                }
+            }
+            foreach (TranslationBlock block in stale)
+            {
+                Retire(caller, block);
+            }
+            if (stale.Count > 0)
+            {
+                WaitForOthers(caller);
+            }
+            if (all)
+            {
+                Frames.Clear(frame, FrameFlags.Code);
+            }
+            return all;
+        }
+    }
+
+    void ICodeWriteObserver.CodeWritten(long frameIndex, int offset, int length) =>
+        OnCodeWrite(SoftVcpu.Current, frameIndex, offset, length);
+
+    /// <summary>Forgets every translation; the code cache starts over.</summary>
+    private void DropAll(SoftVcpu caller)
+    {
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            if (vcpu == caller)
+            {
+                vcpu.ForgetJumps();
+            }
+            else
+            {
+                vcpu.RequestFromOther(VcpuRequest.FlushJumps);
+            }
+        }
+        WaitForOthers(caller);
+        Generation++;
+        foreach (TranslationBlock block in _blocks.ById)
+        {
+            block.Valid = false;
+            Frames.Clear(block.Key.Frame, FrameFlags.Code);
+            if (block.SecondFrame >= 0)
+            {
+                Frames.Clear(block.SecondFrame, FrameFlags.Code);
+            }
+        }
+        _blocks.Clear();
+        _cache.Clear();
+    }
+
+    public void FlushTlb(ulong vcpuMask, ulong? va)
+    {
+        SoftVcpu? caller = SoftVcpu.Current;
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            if (vcpu.Id >= 64 || (vcpuMask >> vcpu.Id & 1) == 0)
+            {
+                continue;
+            }
+            if (vcpu == caller)
+            {
+                if (va is { } page)
+                {
+                    vcpu.FlushPage(page);
+                }
+                else
+                {
+                    vcpu.FlushTlb();
+                }
+            }
+            else
+            {
+                vcpu.RequestFromOther(VcpuRequest.FlushAll);
+            }
+        }
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            if (vcpu != caller && vcpu.Id < 64 && (vcpuMask >> vcpu.Id & 1) != 0)
+            {
+                vcpu.WaitOutside();
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        HostSignals.Unregister(_cache);
+        foreach (SoftVcpu vcpu in _vcpuArray)
+        {
+            vcpu.Dispose();
+        }
+        _cache.Dispose();
+    }
+}

@@ -1,0 +1,33 @@
+using System.Collections.Generic;
+
+namespace Ryokan.Engine.Soft;
+
+/// <summary>What the translator may do; every optimization can be switched off to find a bug or to measure.</summary>
+public sealed record SoftEngineOptions
+{
+    /// <summary>Size of the code cache in MiB; when it is full all translations are dropped.</summary>
+    public int CodeCacheMegabytes { get; init; } = 48;
+
+    /// <summary>Direct jumps between translations of one page are patched to go straight there.</summary>
+    public bool Chaining { get; init; } = true;
+
+    /// <summary>Translations go on through conditional branches and direct jumps.</summary>
+    public bool Superblocks { get; init; } = true;
+
+    /// <summary>Flags that no later instruction reads are not kept.</summary>
+    public bool FlagLiveness { get; init; } = true;
+
+    /// <summary>REP MOVS and REP STOS run as host string instructions page by page.</summary>
+    public bool InlineStrings { get; init; } = true;
+
+    /// <summary>The default and one variant with each optimization off, by name, for tests.</summary>
+    public static IReadOnlyList<(string Name, SoftEngineOptions Options)> Variants { get; } =
+    [
+        ("default", new()),
+        ("no-chaining", new() { Chaining = false }),
+        ("no-superblocks", new() { Superblocks = false }),
+        ("no-flag-liveness", new() { FlagLiveness = false }),
+        ("no-inline-strings", new() { InlineStrings = false }),
+        ("plain", new() { Chaining = false, Superblocks = false, FlagLiveness = false, InlineStrings = false }),
+    ];
+}

@@ -1,0 +1,204 @@
+using System;
+using System.Collections.Generic;
+using Ryokan.Engine.Soft.Memory;
+using Ryokan.Engine.Soft.Translate;
+using Ryokan.X86;
+
+namespace Ryokan.Engine.Soft;
+
+/// <summary>From a guest address to translated code: jump caches and the executable pages behind them.</summary>
+internal sealed unsafe partial class SoftVcpu
+{
+    /// <summary>Executable pages that jump-cache entries rest on: page address to frame.</summary>
+    private readonly Dictionary<ulong, long> _kernelCode = [], _userCode = [];
+
+    /// <summary>Filled jump-cache entries, to clear no more than those.</summary>
+    private readonly List<int> _kernelFilled = [], _userFilled = [];
+
+    private BlockMode _kernelJumpMode, _userJumpMode;
+
+    private BlockMode CurrentMode
+    {
+        get
+        {
+            ref VcpuRegisters r = ref _head->Registers;
+            BlockMode mode = (r.KernelMode != 0 ? BlockMode.Kernel : 0) | (r.LongCode != 0 ? BlockMode.Long : 0);
+            if ((r.Rflags & (ulong)(Rflags.DF | Rflags.TF)) != 0)
+            {
+                mode |= (r.Rflags & (ulong)Rflags.DF) != 0 ? BlockMode.Backward : 0;
+                mode |= (r.Rflags & (ulong)Rflags.TF) != 0 ? BlockMode.SingleStep : 0;
+            }
+            return r.TaskSwitched != 0 ? mode | BlockMode.TaskSwitched : mode;
+        }
+    }
+
+    /// <summary>Host code for the current rip, past the entry that sets the page base; null with the fault.</summary>
+    private byte* Resolve(out VcpuExit fault)
+    {
+        fault = default;
+        ulong rip = _head->Registers.Rip;
+        BlockMode mode = CurrentMode;
+        bool kernel = (mode & BlockMode.Kernel) != 0;
+        ref BlockMode jumpMode = ref kernel ? ref _kernelJumpMode : ref _userJumpMode;
+        if (jumpMode != mode)
+        {
+            ClearJumps(kernel);
+            jumpMode = mode;
+        }
+        ulong* entry = (ulong*)(_area + VcpuArea.JumpTable(kernel) + JumpIndex(rip) * 16);
+        if (entry[0] == rip)
+        {
+            _head->CodeBase_ = rip & ~0xfffUL;
+            return (byte*)entry[1] + Translator.IndirectEntryBytes(kernel);
+        }
+        TranslationBlock? block = FindBlock(rip, out fault);
+        if (block == null)
+        {
+            return null;
+        }
+        if ((mode & BlockMode.SingleStep) != 0)
+        {
+            _head->JumpMaskNow_ = 0; // every indirect jump comes back here
+        }
+        else
+        {
+            FillJump(kernel, rip, block);
+        }
+        return block.Local;
+    }
+
+    private static int JumpIndex(ulong va) => (int)(va >> 2) & (VcpuArea.JumpEntries - 1);
+
+    private void FillJump(bool kernel, ulong rip, TranslationBlock block)
+    {
+        int index = JumpIndex(rip);
+        if (index == 0)
+        {
+            return; // entry 0 must never match: kicks send every look-up there
+        }
+        ulong* entry = (ulong*)(_area + VcpuArea.JumpTable(kernel) + index * 16);
+        if (entry[0] == VcpuArea.EmptyJump)
+        {
+            (kernel ? _kernelFilled : _userFilled).Add(index);
+        }
+        entry[0] = rip;
+        entry[1] = (ulong)block.Code;
+    }
+
+    private TranslationBlock? FindBlock(ulong rip, out VcpuExit fault)
+    {
+        BlockMode mode = CurrentMode;
+        bool kernel = (mode & BlockMode.Kernel) != 0;
+        if (!TryCodePage(rip, kernel, out long frame, out fault))
+        {
+            return null;
+        }
+        int offset = (int)(rip & 0xfff);
+        long second = -1;
+        if (offset > 4096 - 15 && _engine.CrossesPage(frame, offset, mode)
+            && !TryCodePage((rip | 0xfff) + 1, kernel, out second, out fault))
+        {
+            return null;
+        }
+        _head->CodeBase_ = rip & ~0xfffUL;
+        ulong pageVa = kernel ? rip & ~0xfffUL : 0;
+        return _engine.GetBlock(this, new BlockKey(frame, offset, mode), pageVa, second);
+    }
+
+    /// <summary>Frame of an executable page, by the tables of the mode.</summary>
+    private bool TryCodePage(ulong va, bool kernel, out long frame, out VcpuExit fault)
+    {
+        fault = default;
+        Dictionary<ulong, long> known = kernel ? _kernelCode : _userCode;
+        ulong page = va & ~0xfffUL;
+        if (known.TryGetValue(page, out frame))
+        {
+            return true;
+        }
+        if (!PageTableEntry.IsCanonical(va))
+        {
+            fault = VcpuExit.Fault(ExceptionVector.GeneralProtection, 0);
+            return false;
+        }
+        ulong root = kernel ? _kernelRoot : _userRoot;
+        if (!_engine.Walker.TryWalk(root, va, AccessKind.Execute, kernel, true, out Translation t) || t.Frame < 0)
+        {
+            fault = VcpuExit.PageFault(va, t.Error);
+            return false;
+        }
+        frame = t.Frame;
+        known.Add(page, frame);
+        return true;
+    }
+
+    private void ClearJumps(bool kernel)
+    {
+        List<int> filled = kernel ? _kernelFilled : _userFilled;
+        byte* table = _area + VcpuArea.JumpTable(kernel);
+        foreach (int index in filled)
+        {
+            *(ulong*)(table + index * 16) = VcpuArea.EmptyJump;
+        }
+        filled.Clear();
+    }
+
+    internal void ForgetJumps()
+    {
+        ClearJumps(true);
+        ClearJumps(false);
+    }
+
+    private void ForgetUserCode()
+    {
+        if (_userCode.Count > 0)
+        {
+            _userCode.Clear();
+            ClearJumps(false);
+        }
+    }
+
+    /// <summary>After a flush: kernel code rarely moves, so its jump cache is kept when every page is where it was.</summary>
+    private void VerifyKernelCode()
+    {
+        foreach ((ulong page, long frame) in _kernelCode)
+        {
+            if (!StillThere(page, frame))
+            {
+                _kernelCode.Clear();
+                ClearJumps(true);
+                return;
+            }
+        }
+    }
+
+    private bool StillThere(ulong page, long frame) =>
+        _engine.Walker.TryWalk(_kernelRoot, page, AccessKind.Execute, true, false, out Translation t) && t.Frame == frame;
+
+    private void FlushCodePage(ulong page)
+    {
+        if (_userCode.ContainsKey(page))
+        {
+            ForgetUserCode();
+        }
+        if (_kernelCode.TryGetValue(page, out long frame) && !StillThere(page, frame))
+        {
+            _kernelCode.Clear();
+            ClearJumps(true);
+        }
+    }
+
+    /// <summary>Drops jump-cache entries that lead to a block.</summary>
+    internal void ForgetBlock(TranslationBlock block)
+    {
+        bool kernel = (block.Key.Mode & BlockMode.Kernel) != 0;
+        byte* table = _area + VcpuArea.JumpTable(kernel);
+        foreach (int index in kernel ? _kernelFilled : _userFilled)
+        {
+            ulong* entry = (ulong*)(table + index * 16);
+            if (entry[1] == (ulong)block.Code && entry[0] != VcpuArea.EmptyJump)
+            {
+                entry[0] = VcpuArea.EmptyJump - 2; // stays in the list, matches nothing
+            }
+        }
+    }
+}

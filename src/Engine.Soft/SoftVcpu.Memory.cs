@@ -1,0 +1,295 @@
+using System;
+using System.Runtime.Intrinsics;
+using System.Threading;
+using Ryokan.Engine.Soft.Memory;
+using Ryokan.GuestMemory;
+using Ryokan.X86;
+
+namespace Ryokan.Engine.Soft;
+
+internal enum MissResult
+{
+    Filled,
+    Fault,
+
+    /// <summary>The page holds translated code: the write must be seen by the engine.</summary>
+    CodePage,
+}
+
+/// <summary>Soft TLB, address spaces, and guest virtual memory for C# code.</summary>
+internal sealed unsafe partial class SoftVcpu
+{
+    private ulong _kernelRoot, _userRoot;
+
+    public ulong KernelRoot
+    {
+        get => _kernelRoot;
+        set
+        {
+            _kernelRoot = value;
+            ClearLowerHalf(VcpuArea.KernelRead, 2 * VcpuArea.TlbEntries);
+        }
+    }
+
+    public ulong UserRoot
+    {
+        get => _userRoot;
+        set
+        {
+            _userRoot = value;
+            FlushUser();
+        }
+    }
+
+    private void FlushUser()
+    {
+        ClearTable(VcpuArea.UserRead, 2 * VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        ForgetUserCode();
+    }
+
+    public void FlushTlb()
+    {
+        ClearTable(VcpuArea.KernelRead, 4 * VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        ForgetUserCode();
+        VerifyKernelCode();
+    }
+
+    public void FlushPage(ulong va)
+    {
+        ulong page = va & ~0xfffUL;
+        int entry = EntryOf(va);
+        for (int table = VcpuArea.KernelRead; table <= VcpuArea.UserWrite; table += VcpuArea.TlbTableBytes)
+        {
+            ulong* tag = (ulong*)(_area + table + entry);
+            if (*tag == page)
+            {
+                *tag = VcpuArea.EmptyTag;
+                tag[1] = 0;
+            }
+        }
+        FlushCodePage(page);
+    }
+
+    private static int EntryOf(ulong va) => (int)(va >> 8) & (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes;
+
+    /// <summary>Drops entries of addresses below the hole: tags with a clear top bit.</summary>
+    private void ClearLowerHalf(int table, int entries)
+    {
+        Vector256<ulong> empty = Vector256.Create(VcpuArea.EmptyTag, 0, VcpuArea.EmptyTag, 0);
+        Vector256<long> tags = Vector256.Create(-1L, 0, -1L, 0);
+        byte* p = _area + table;
+        for (int n = 0; n < entries * 16; n += 32)
+        {
+            Vector256<long> v = Vector256.Load((long*)(p + n));
+            Vector256<long> lower = Vector256.GreaterThanOrEqual(v, Vector256<long>.Zero) & tags;
+            Vector256.ConditionalSelect(lower, empty.AsInt64(), v).Store((long*)(p + n));
+        }
+    }
+
+    internal void DropWriteEntries(byte* hostPage)
+    {
+        foreach (int table in (ReadOnlySpan<int>)[VcpuArea.KernelWrite, VcpuArea.UserWrite])
+        {
+            byte* p = _area + table;
+            for (int n = 0; n < VcpuArea.TlbTableBytes; n += 16)
+            {
+                if (*(byte**)(p + n + 8) == hostPage)
+                {
+                    *(ulong*)(p + n) = VcpuArea.EmptyTag;
+                    *(ulong*)(p + n + 8) = 0;
+                }
+            }
+        }
+    }
+
+    private void SetEntry(int table, ulong va, byte* page)
+    {
+        ulong* entry = (ulong*)(_area + table + EntryOf(va));
+        entry[0] = va & ~0xfffUL;
+        entry[1] = (ulong)page;
+    }
+
+    private byte* Probe(int table, ulong va)
+    {
+        ulong* entry = (ulong*)(_area + table + EntryOf(va));
+        return entry[0] == (va & ~0xfffUL) ? (byte*)entry[1] + (va & 0xfff) : null;
+    }
+
+    private MissResult FillTlb(ulong va, bool write, bool kernel, out VcpuExit fault)
+    {
+        fault = default;
+        if (!PageTableEntry.IsCanonical(va))
+        {
+            fault = VcpuExit.Fault(ExceptionVector.GeneralProtection, 0);
+            return MissResult.Fault;
+        }
+        AccessKind kind = write ? AccessKind.Write : AccessKind.Read;
+        if (!_engine.Walker.TryWalk(kernel ? _kernelRoot : _userRoot, va, kind, kernel, true, out Translation t))
+        {
+            fault = VcpuExit.PageFault(va, t.Error);
+            return MissResult.Fault;
+        }
+        GuestFrames frames = _engine.Frames;
+        bool open = write || (t.WriteReady && t.Frame >= 0 && frames.Has(t.Frame, FrameFlags.Dirty));
+        if (open && t.Frame >= 0 && TryOpenForWrite(frames, t.Frame))
+        {
+            SetEntry(VcpuArea.WriteTable(kernel), va, t.Page);
+        }
+        else if (write)
+        {
+            return MissResult.CodePage;
+        }
+        SetEntry(VcpuArea.ReadTable(kernel), va, t.Page);
+        return MissResult.Filled;
+    }
+
+    /// <summary>False when the frame holds code. The order against <c>ProtectCode</c> matters: announce, then look.</summary>
+    private static bool TryOpenForWrite(GuestFrames frames, long frame)
+    {
+        if (frames.Has(frame, FrameFlags.Code))
+        {
+            return false;
+        }
+        frames.Set(frame, FrameFlags.WriteCached | FrameFlags.Dirty);
+        Interlocked.MemoryBarrier();
+        return !frames.Has(frame, FrameFlags.Code);
+    }
+
+    // ---- memory for C# code --------------------------------------------------------------------------
+
+    public bool TryRead(ulong va, Span<byte> destination, out VcpuExit fault) => ReadVirtual(va, destination, true, out fault);
+
+    public bool TryWrite(ulong va, ReadOnlySpan<byte> source, out VcpuExit fault) => WriteVirtual(va, source, true, out fault);
+
+    public bool TryTranslate(ulong va, bool kernelMode, out ulong maddr, out ulong leafEntry)
+    {
+        bool found = _engine.Walker.TryWalk(kernelMode ? _kernelRoot : _userRoot, va, AccessKind.Read, kernelMode, false,
+            out Translation t) && t.Frame >= 0;
+        maddr = found ? _engine.Frames.MfnOf(t.Frame) << 12 | (va & 0xfff) : 0;
+        leafEntry = t.LeafEntry;
+        return found;
+    }
+
+    internal bool ReadVirtual(ulong va, Span<byte> destination, bool kernel, out VcpuExit fault)
+    {
+        fault = default;
+        while (!destination.IsEmpty)
+        {
+            int n = Math.Min(destination.Length, GuestFrames.PageSize - (int)(va & 0xfff));
+            byte* host = Probe(VcpuArea.ReadTable(kernel), va);
+            if (host == null)
+            {
+                if (FillTlb(va, false, kernel, out fault) == MissResult.Fault)
+                {
+                    return false;
+                }
+                host = Probe(VcpuArea.ReadTable(kernel), va);
+            }
+            new ReadOnlySpan<byte>(host, n).CopyTo(destination);
+            destination = destination[n..];
+            va += (ulong)n;
+        }
+        return true;
+    }
+
+    /// <summary>Host address for writing within one page; null on a fault. Pages with code are written through here too.</summary>
+    private byte* WritePointer(ulong va, bool kernel, out VcpuExit fault, out bool code)
+    {
+        fault = default;
+        code = false;
+        byte* host = Probe(VcpuArea.WriteTable(kernel), va);
+        if (host != null)
+        {
+            return host;
+        }
+        switch (FillTlb(va, true, kernel, out fault))
+        {
+            case MissResult.Filled:
+                return Probe(VcpuArea.WriteTable(kernel), va);
+            case MissResult.CodePage:
+                code = true;
+                _engine.Walker.TryWalk(kernel ? _kernelRoot : _userRoot, va, AccessKind.Write, kernel, true, out Translation t);
+                return t.Page == null ? null : t.Page + (va & 0xfff);
+            default:
+                return null;
+        }
+    }
+
+    internal bool CanWrite(ulong va, int length, bool kernel, out VcpuExit fault)
+    {
+        fault = default;
+        ulong end = va + (ulong)length;
+        for (ulong at = va; at < end; at = (at | 0xfff) + 1)
+        {
+            if (WritePointer(at, kernel, out fault, out _) == null)
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    internal bool WriteVirtual(ulong va, ReadOnlySpan<byte> source, bool kernel, out VcpuExit fault)
+    {
+        fault = default;
+        if ((va & 0xfff) + (ulong)source.Length > GuestFrames.PageSize && !CanWrite(va, source.Length, kernel, out fault))
+        {
+            return false;
+        }
+        while (!source.IsEmpty)
+        {
+            int n = Math.Min(source.Length, GuestFrames.PageSize - (int)(va & 0xfff));
+            byte* host = WritePointer(va, kernel, out fault, out bool code);
+            if (host == null)
+            {
+                return false;
+            }
+            source[..n].CopyTo(new Span<byte>(host, n));
+            if (code)
+            {
+                long frame = _engine.Frames.IndexOfHost(host);
+                _engine.Frames.Set(frame, FrameFlags.Dirty);
+                _engine.OnCodeWrite(this, frame, (int)(va & 0xfff), n);
+            }
+            source = source[n..];
+            va += (ulong)n;
+        }
+        return true;
+    }
+
+    /// <summary>Instruction bytes within one page; false when the page is not executable.</summary>
+    internal bool FetchVirtual(ulong va, Span<byte> destination, bool kernel)
+    {
+        while (!destination.IsEmpty)
+        {
+            int n = Math.Min(destination.Length, GuestFrames.PageSize - (int)(va & 0xfff));
+            if (!TryCodePage(va, kernel, out long frame, out _))
+            {
+                return false;
+            }
+            byte* host = _engine.Frames.Base + frame * GuestFrames.PageSize + (va & 0xfff);
+            new ReadOnlySpan<byte>(host, n).CopyTo(destination);
+            destination = destination[n..];
+            va += (ulong)n;
+        }
+        return true;
+    }
+
+    /// <summary>True when two addresses lie in the same physical page.</summary>
+    internal bool SamePage(ulong first, ulong second, bool kernel)
+    {
+        byte* a = Probe(VcpuArea.ReadTable(kernel), first), b = Probe(VcpuArea.ReadTable(kernel), second);
+        return a != null && b != null && (ulong)a >> 12 == (ulong)b >> 12;
+    }
+
+    /// <summary>The 32 bytes of ymm n.</summary>
+    internal Span<byte> Vector(int n) => new(_area + VcpuArea.Ymm + n * 32, 32);
+
+    /// <summary>The 8 bytes of mm n; on the vCPU's own thread only.</summary>
+    internal void ReadMmx(int n, Span<byte> destination)
+    {
+        ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
+        byte* image = _area + VcpuArea.Xsave;
+        new ReadOnlySpan<byte>(image + 32 + n * 16, 8).CopyTo(destination);
+    }
+}

@@ -1,0 +1,527 @@
+using System;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Threading;
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using Ryokan.Engine.Soft.Memory;
+using Ryokan.Engine.Soft.Slow;
+using Ryokan.Engine.Soft.Translate;
+using Ryokan.GuestMemory;
+using Ryokan.Linux.Interop;
+using Ryokan.X86;
+
+namespace Ryokan.Engine.Soft;
+
+/// <summary>
+/// One vCPU of the software engine: enters translated code, and handles what makes it leave. Owns the vCPU
+/// block (<see cref="VcpuArea"/>) and the stack below it.
+/// </summary>
+internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
+{
+    [ThreadStatic]
+    private static SoftVcpu? _current;
+
+    private readonly SoftEngine _engine;
+    private readonly byte* _mapping;
+    private readonly byte* _area;
+    private readonly VcpuArea.Head* _head;
+    private readonly delegate* unmanaged<byte*, byte*, void> _enter;
+    private int _requests;
+    private bool _hasX87;
+
+    public int Id { get; }
+    internal IVcpuHost Host { get; }
+    internal SoftEngine Engine => _engine;
+
+    /// <summary>The vCPU whose Run is on this thread's stack or was last; null on other threads.</summary>
+    internal static SoftVcpu? Current => _current;
+
+    public ref VcpuRegisters Registers => ref _head->Registers;
+
+    public SoftVcpu(SoftEngine engine, int id, IVcpuHost host)
+    {
+        _engine = engine;
+        Id = id;
+        Host = host;
+        _enter = (delegate* unmanaged<byte*, byte*, void>)engine.Routines.Enter;
+        nint p = Libc.Mmap(0, VcpuArea.StackBytes + VcpuArea.Bytes, Libc.ProtRead | Libc.ProtWrite,
+            Libc.MapPrivate | Libc.MapAnonymous, -1, 0);
+        if (p == -1)
+        {
+            throw new InvalidOperationException($"vCPU {id}: mmap: errno {Marshal.GetLastPInvokeError()}");
+        }
+        _mapping = (byte*)p;
+        _area = _mapping + VcpuArea.StackBytes;
+        _head = (VcpuArea.Head*)_area;
+        _head->JumpMaskNow_ = VcpuArea.JumpMask;
+        _head->Mask63_ = 63;
+        _head->Mask31_ = 31;
+        _head->Mask15_ = 15;
+        _head->HighMask_ = ~0xfffUL;
+        _head->TlbMask_ = (VcpuArea.TlbEntries - 1UL) << 12;
+        _head->GuestMxcsr_ = 0x1f80;
+        _head->Registers.LongCode = 1;
+        *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;
+        *(uint*)(_area + VcpuArea.Xsave + 24) = 0x1f80;
+        ClearTable(VcpuArea.KernelRead, 4 * VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        ClearTable(VcpuArea.KernelJumps, 2 * VcpuArea.JumpEntries, VcpuArea.EmptyJump);
+    }
+
+    public void Dispose() => Libc.Munmap((nint)_mapping, VcpuArea.StackBytes + VcpuArea.Bytes);
+
+    // ---- requests from other threads -----------------------------------------------------------------
+
+    public void Kick() => Request(VcpuRequest.Exit);
+
+    internal void RequestFromOther(VcpuRequest request) => Request(request);
+
+    private void Request(VcpuRequest request)
+    {
+        Interlocked.Or(ref _requests, (int)request);
+        Volatile.Write(ref _head->Kick, 1);
+        Volatile.Write(ref _head->JumpMaskNow_, 0);
+        Interlocked.MemoryBarrier();
+    }
+
+    /// <summary>Returns when the vCPU is outside translated code or has taken up its requests.</summary>
+    internal void WaitOutside()
+    {
+        var spin = new SpinWait();
+        while (Volatile.Read(ref _head->InGuest) != 0 && Volatile.Read(ref _requests) != 0)
+        {
+            spin.SpinOnce(-1);
+        }
+    }
+
+    /// <summary>Does what others asked for; true when the monitor wants the vCPU.</summary>
+    private bool TakeRequests()
+    {
+        _head->JumpMaskNow_ = VcpuArea.JumpMask;
+        _head->Kick = 0;
+        var requests = (VcpuRequest)Interlocked.Exchange(ref _requests, 0);
+        if ((requests & VcpuRequest.FlushAll) != 0)
+        {
+            FlushTlb();
+        }
+        else if ((requests & VcpuRequest.FlushWrites) != 0)
+        {
+            ClearTable(VcpuArea.KernelWrite, VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+            ClearTable(VcpuArea.UserWrite, VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        }
+        if ((requests & VcpuRequest.FlushJumps) != 0)
+        {
+            ForgetJumps();
+        }
+        return (requests & VcpuRequest.Exit) != 0;
+    }
+
+    // ---- running -------------------------------------------------------------------------------------
+
+    /// <summary>Host address to go on at, valid in one code-cache generation; null: find it by rip.</summary>
+    private byte* _resume;
+    private int _resumeGeneration;
+
+    public void Run(out VcpuExit exit)
+    {
+        _current = this;
+        if (!_hasX87)
+        {
+            ((delegate* unmanaged<byte*, void>)_engine.Routines.LoadX87)(_area);
+            _hasX87 = true;
+        }
+        exit = default;
+        _resume = null;
+        for (;;)
+        {
+            if (_head->Kick != 0 && TakeRequests())
+            {
+                exit.Kind = ExitKind.Kicked;
+                return;
+            }
+            byte* code = _resume != null && _resumeGeneration == _engine.Generation ? _resume : null;
+            _resume = null;
+            if (code == null && (code = Resolve(out exit)) == null)
+            {
+                return;
+            }
+            TranslationBlock? block = Enter(code, out uint word);
+            if (word == uint.MaxValue - 16)
+            {
+                continue; // a request came up before the guest was entered
+            }
+            if (HandleExit(block, word, ref exit))
+            {
+                return;
+            }
+        }
+    }
+
+    private const uint NotEntered = uint.MaxValue - 16;
+
+    /// <summary>Runs translated code; returns the word of the site where it left, and its block.</summary>
+    private TranslationBlock? Enter(byte* code, out uint word)
+    {
+        if (_engine.IsShared)
+        {
+            Interlocked.Exchange(ref _head->InGuest, 1);
+            if (Volatile.Read(ref _head->Kick) != 0)
+            {
+                Volatile.Write(ref _head->InGuest, 0);
+                word = NotEntered;
+                return null;
+            }
+        }
+        _enter(_area, code);
+        word = *(uint*)_head->ExitPc_;
+        TranslationBlock? block = word < Routines.StepMark ? _engine.BlockById((int)(word >> 10)) : null;
+        _resumeGeneration = _engine.Generation;
+        Volatile.Write(ref _head->InGuest, 0);
+        return block;
+    }
+
+    /// <summary>True when the monitor must act on <paramref name="exit"/>.</summary>
+    private bool HandleExit(TranslationBlock? block, uint word, ref VcpuExit exit)
+    {
+        switch (word)
+        {
+            case Routines.JumpMissMark:
+                return HandleJumpMiss(ref exit);
+            case Routines.FaultMark:
+                HandleHostFault(out exit);
+                return true;
+        }
+        int index = (int)(word & 1023);
+        ref Site site = ref block!.Sites[index];
+        ulong page = block.PageVa != 0 ? block.PageVa : _head->CodeBase_;
+        switch (site.Kind)
+        {
+            case SiteKind.Access:
+            case SiteKind.Load:
+            case SiteKind.Store:
+                return HandleMiss(block, index, page, ref exit);
+            case SiteKind.Link:
+                _head->Registers.Rip = Wrap(page, site.Next);
+                if (IsStepping)
+                {
+                    exit = VcpuExit.Fault(ExceptionVector.Debug);
+                    return true;
+                }
+                return HandleLink(block, index, ref exit);
+            case SiteKind.Poll:
+                _head->Registers.Rip = Wrap(page, site.Next);
+                return false;
+            case SiteKind.SingleStep:
+                _head->Registers.Rip = Wrap(page, site.Next);
+                exit = VcpuExit.Fault(ExceptionVector.Debug);
+                return true;
+            case SiteKind.Syscall:
+                TakeSyscall(Wrap(page, site.Next), ref exit);
+                return true;
+            case SiteKind.Undefined:
+                _head->Registers.Rip = Wrap(page, site.Guest);
+                exit = VcpuExit.Fault(ExceptionVector.InvalidOpcode);
+                return true;
+            default:
+                _head->Registers.Rip = Wrap(page, site.Guest);
+                bool leaves = SlowInstructions.Execute(this, ref exit);
+                if (!leaves && IsStepping)
+                {
+                    exit = VcpuExit.Fault(ExceptionVector.Debug);
+                    return true;
+                }
+                return leaves;
+        }
+    }
+
+    private bool IsStepping => (_head->Registers.Rflags & (ulong)Rflags.TF) != 0;
+
+    /// <summary>Guest address of a page offset: 32-bit code wraps at 4 GiB.</summary>
+    private ulong Wrap(ulong page, int offset)
+    {
+        ulong va = page + (ulong)(long)offset;
+        return _head->Registers.LongCode != 0 ? va : (uint)va;
+    }
+
+    private void TakeSyscall(ulong next, ref VcpuExit exit)
+    {
+        ref VcpuRegisters r = ref _head->Registers;
+        r.Rip = next;
+        r[Gpr.Rcx] = next;
+        r[Gpr.R11] = r.Rflags | (ulong)(Rflags.IF | Rflags.Reserved1);
+        exit = new VcpuExit { Kind = r.KernelMode != 0 ? ExitKind.Hypercall : ExitKind.Syscall, Length = 2 };
+    }
+
+    private bool HandleJumpMiss(ref VcpuExit exit)
+    {
+        int table = VcpuArea.JumpTable(_head->Registers.KernelMode != 0);
+        ulong tag = *(ulong*)(_area + table + _head->Temp1 * 8);
+        _head->Registers.Rip = _head->Temp0 + tag;
+        if (_head->Registers.LongCode == 0)
+        {
+            _head->Registers.Rip = (uint)_head->Registers.Rip;
+        }
+        if (_head->Kick == 0)
+        {
+            _head->JumpMaskNow_ = VcpuArea.JumpMask; // a late kicker may have left it at zero
+        }
+        if (IsStepping)
+        {
+            exit = VcpuExit.Fault(ExceptionVector.Debug);
+            return true;
+        }
+        return false;
+    }
+
+    private bool HandleLink(TranslationBlock from, int site, ref VcpuExit exit)
+    {
+        TranslationBlock? to = FindBlock(_head->Registers.Rip, out exit);
+        if (to == null)
+        {
+            return true;
+        }
+        if (_engine.Options.Chaining)
+        {
+            _engine.Link(from, site, to);
+        }
+        Continue(to.Local);
+        return false;
+    }
+
+    private void Continue(byte* code)
+    {
+        _resume = code;
+        _resumeGeneration = _engine.Generation;
+    }
+
+    // ---- misses --------------------------------------------------------------------------------------
+
+    private bool HandleMiss(TranslationBlock block, int index, ulong page, ref VcpuExit exit)
+    {
+        ref Site site = ref block.Sites[index];
+        bool kernel = _head->Registers.KernelMode != 0;
+        _head->Registers.Rip = Wrap(page, site.Guest);
+        ulong va = MissedAddress(site, kernel);
+        if ((va & 4095) + site.Size <= GuestFrames.PageSize)
+        {
+            MissResult result = FillTlb(va, site.Write, kernel, out exit);
+            if (result == MissResult.Filled)
+            {
+                _resume = block.Code + site.Resume; // the generation was taken when the code was left
+                return false;
+            }
+            if (result == MissResult.Fault)
+            {
+                ToStackFault(site, ref exit);
+                return true;
+            }
+        }
+        return site.Kind switch
+        {
+            SiteKind.Load => CompleteLoad(block, site, va, ref exit),
+            SiteKind.Store => CompleteStore(block, site, va, page, ref exit),
+            _ => Step(block, index, va, page, ref exit),
+        };
+    }
+
+    /// <summary>Undoes what the check did to the address.</summary>
+    private ulong MissedAddress(in Site site, bool kernel)
+    {
+        if (site.FlagFree)
+        {
+            return *(ulong*)(_area + VcpuArea.Spill1);
+        }
+        int table = site.Write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
+        return _head->Temp0 ^ *(ulong*)(_area + table + (uint)_head->Temp1);
+    }
+
+    /// <summary>Pushes and pops report a non-canonical address as #SS.</summary>
+    private static void ToStackFault(in Site site, ref VcpuExit exit)
+    {
+        if (site.Kind != SiteKind.Access && exit.Vector == (byte)ExceptionVector.GeneralProtection)
+        {
+            exit.Vector = (byte)ExceptionVector.StackFault;
+        }
+    }
+
+    private bool CompleteLoad(TranslationBlock block, in Site site, ulong va, ref VcpuExit exit)
+    {
+        ulong value = 0;
+        if (!ReadVirtual(va, new Span<byte>(&value, site.Size), _head->Registers.KernelMode != 0, out exit))
+        {
+            ToStackFault(site, ref exit);
+            return true;
+        }
+        _head->Temp0 = value;
+        _resume = block.Code + site.After;
+        return false;
+    }
+
+    private bool CompleteStore(TranslationBlock block, in Site site, ulong va, ulong page, ref VcpuExit exit)
+    {
+        ulong value = site.Source switch
+        {
+            StoreSource.Register => _head->Registers.Gpr[site.Register],
+            StoreSource.Immediate => (ulong)site.Value,
+            StoreSource.GuestAddress => page + (ulong)site.Value,
+            _ => *(ulong*)(_area + VcpuArea.Spill2),
+        };
+        if (!WriteVirtual(va, new ReadOnlySpan<byte>(&value, site.Size), _head->Registers.KernelMode != 0, out exit))
+        {
+            ToStackFault(site, ref exit);
+            return true;
+        }
+        _resume = block.Code + site.After;
+        return false;
+    }
+
+    /// <summary>
+    /// Runs one instruction on a copy of its operand: for operands that cross a page and writes to pages
+    /// that hold translated code. Not atomic with respect to other vCPUs.
+    /// </summary>
+    private bool Step(TranslationBlock block, int index, ulong va, ulong page, ref VcpuExit exit)
+    {
+        Site site = block.Sites[index];
+        bool kernel = _head->Registers.KernelMode != 0;
+        Debug.Require(site.Size <= VcpuArea.BounceBytes - 64, "operand larger than the bounce buffer");
+        byte* bounce = _area + VcpuArea.Bounce + (va & 63);
+        var copy = new Span<byte>(bounce, site.Size);
+        if (site.Write && !CanWrite(va, site.Size, kernel, out exit))
+        {
+            return true;
+        }
+        if (!ReadVirtual(va, copy, kernel, out exit))
+        {
+            return true;
+        }
+        byte* code = _engine.GetStep(this, block, index);
+        int generation = _engine.Generation;
+        *(byte**)(_area + VcpuArea.Spill1) = bounce;
+        ulong resumeFlags = _head->Registers.Rflags;
+        Enter(code, out uint word);
+        if (word == NotEntered)
+        {
+            _head->Registers.Rflags = resumeFlags;
+            return false; // rip is at the instruction: it runs again after the request
+        }
+        if (word == Routines.FaultMark)
+        {
+            exit = FaultOf(_head->FaultSignal_, _head->Registers.Rip);
+            return true;
+        }
+        Debug.Require(word == Routines.StepMark, "a bounce copy left by another way");
+        _head->Registers.Rip = Wrap(page, site.Next);
+        if (site.Write && !WriteVirtual(va, copy, kernel, out exit))
+        {
+            return true;
+        }
+        if (IsStepping)
+        {
+            exit = VcpuExit.Fault(ExceptionVector.Debug);
+            return true;
+        }
+        if (block.Valid && generation == _engine.Generation)
+        {
+            Continue(block.Code + site.After);
+        }
+        return false;
+    }
+
+    // ---- host faults ---------------------------------------------------------------------------------
+
+    /// <summary>A host signal in translated code: the guest's instruction faulted as it would on hardware.</summary>
+    private void HandleHostFault(out VcpuExit exit)
+    {
+        byte* pc = _head->FaultPc_;
+        TranslationBlock? block = _engine.BlockAtHost(pc) ?? _engine.BlockAtHost(*(byte**)(_area - 8));
+        Debug.Require(block != null, $"host signal {_head->FaultSignal_} outside translations");
+        ulong page = block.PageVa != 0 ? block.PageVa : _head->CodeBase_;
+        _head->Registers.Rip = Wrap(page, block.GuestOffsetAt(pc));
+        exit = FaultOf(_head->FaultSignal_, _head->Registers.Rip);
+    }
+
+    private VcpuExit FaultOf(int signal, ulong rip)
+    {
+        switch (signal)
+        {
+            case 4: // SIGILL
+                return VcpuExit.Fault(ExceptionVector.InvalidOpcode);
+            case 8: // SIGFPE
+                if (SlowInstructions.TryDecode(this, rip, out Instruction i))
+                {
+                    return VcpuExit.Fault(i.Mnemonic is Mnemonic.Div or Mnemonic.Idiv ? ExceptionVector.DivideError
+                        : i.MemorySize is >= MemorySize.Float16 and <= MemorySize.FpuState108 || IsX87(i)
+                            ? ExceptionVector.X87 : ExceptionVector.Simd);
+                }
+                return VcpuExit.Fault(ExceptionVector.DivideError);
+            default:
+                return VcpuExit.Fault(ExceptionVector.GeneralProtection, 0);
+        }
+    }
+
+    private static bool IsX87(in Instruction i)
+    {
+        foreach (CpuidFeature feature in i.CpuidFeatures)
+        {
+            if (feature is CpuidFeature.FPU or CpuidFeature.FPU287 or CpuidFeature.FPU387 or CpuidFeature.MMX)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    // ---- floating-point state ------------------------------------------------------------------------
+
+    public int XsaveSize => 832;
+
+    public void ReadXsave(Span<byte> destination)
+    {
+        byte* image = _area + VcpuArea.Xsave;
+        if (_hasX87)
+        {
+            ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
+        }
+        *(uint*)(image + 24) = _head->GuestMxcsr_;
+        destination[..832].Clear();
+        new ReadOnlySpan<byte>(image, 512).CopyTo(destination);
+        destination[512] = 7;
+        for (int n = 0; n < 16; n++)
+        {
+            byte* ymm = _area + VcpuArea.Ymm + n * 32;
+            new ReadOnlySpan<byte>(ymm, 16).CopyTo(destination[(160 + n * 16)..]);
+            new ReadOnlySpan<byte>(ymm + 16, 16).CopyTo(destination[(576 + n * 16)..]);
+        }
+    }
+
+    public void WriteXsave(ReadOnlySpan<byte> source)
+    {
+        byte* image = _area + VcpuArea.Xsave;
+        source[..512].CopyTo(new Span<byte>(image, 512));
+        bool avx = (source[512] & 4) != 0;
+        _head->GuestMxcsr_ = *(uint*)(image + 24) & 0xffff;
+        *(uint*)(image + 24) = _head->GuestMxcsr_;
+        for (int n = 0; n < 16; n++)
+        {
+            byte* ymm = _area + VcpuArea.Ymm + n * 32;
+            source.Slice(160 + n * 16, 16).CopyTo(new Span<byte>(ymm, 16));
+            var upper = new Span<byte>(ymm + 16, 16);
+            upper.Clear();
+            if (avx)
+            {
+                source.Slice(576 + n * 16, 16).CopyTo(upper);
+            }
+        }
+        _hasX87 = false; // loaded at the next Run, on the vCPU's own thread
+    }
+
+    private void ClearTable(int table, int entries, ulong tag)
+    {
+        Vector256<ulong> empty = Vector256.Create(tag, 0, tag, 0);
+        byte* p = _area + table;
+        for (int n = 0; n < entries * 16; n += 32)
+        {
+            empty.Store((ulong*)(p + n));
+        }
+    }
+}

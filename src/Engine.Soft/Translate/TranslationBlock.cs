@@ -1,0 +1,162 @@
+using System.Collections.Generic;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>Why translated code may leave at a certain place.</summary>
+internal enum SiteKind : byte
+{
+    /// <summary>The operand of an ordinary instruction missed in the soft TLB.</summary>
+    Access,
+
+    /// <summary>A plain load into TEMP0 missed.</summary>
+    Load,
+
+    /// <summary>A plain store of <see cref="Site.Source"/> missed.</summary>
+    Store,
+
+    /// <summary>A direct jump inside the page that is not linked yet; <see cref="Site.Next"/> is its target.</summary>
+    Link,
+
+    /// <summary>A poll saw the kick flag; goes on at <see cref="Site.Next"/>.</summary>
+    Poll,
+
+    Syscall,
+
+    /// <summary>The instruction is emulated in C#.</summary>
+    Slow,
+
+    /// <summary>An instruction that the guest's CPU does not have.</summary>
+    Undefined,
+
+    /// <summary>End of a one-instruction copy that ran on the bounce buffer.</summary>
+    StepDone,
+
+    /// <summary>One instruction was run because of TF.</summary>
+    SingleStep,
+}
+
+/// <summary>What a <see cref="SiteKind.Store"/> site stores.</summary>
+internal enum StoreSource : byte
+{
+    /// <summary>Guest register <see cref="Site.Register"/>.</summary>
+    Register,
+
+    /// <summary><see cref="Site.Value"/>.</summary>
+    Immediate,
+
+    /// <summary>Guest address: page base + <see cref="Site.Value"/>.</summary>
+    GuestAddress,
+
+    /// <summary>The vCPU block's second spill slot.</summary>
+    Spill,
+}
+
+/// <summary>One place where translated code may leave. Offsets: guest ones in the page, host ones in the block.</summary>
+internal struct Site
+{
+    public SiteKind Kind;
+    public StoreSource Source;
+    public bool Write;
+
+    /// <summary>The check kept flags: the address is in spill slot 1.</summary>
+    public bool FlagFree;
+    public byte Length;
+    public byte Register;
+    public ushort Size;
+
+    /// <summary>Page offset of the instruction.</summary>
+    public int Guest;
+
+    /// <summary>Page offset where the guest goes on (may be outside the page).</summary>
+    public int Next;
+
+    /// <summary>Host offset of the check, to try again.</summary>
+    public int Resume;
+
+    /// <summary>Host offset behind the instruction (Access, Slow) or behind the access (Load, Store).</summary>
+    public int After;
+
+    /// <summary>Host offset of the rel32 field of a link.</summary>
+    public int Field;
+    public long Value;
+}
+
+/// <summary>A translated run of guest instructions of one physical page and mode.</summary>
+internal sealed unsafe class TranslationBlock
+{
+    public required int Id { get; init; }
+    public required BlockKey Key { get; init; }
+
+    /// <summary>Guest address of the page for kernel code, which is translated for one address; else 0.</summary>
+    public required ulong PageVa { get; init; }
+    public required byte* Code { get; init; }
+
+    /// <summary>Entry that does not set the page base.</summary>
+    public required byte* Local { get; init; }
+    public required int CodeBytes { get; init; }
+    public required Site[] Sites { get; init; }
+
+    /// <summary>(host offset &lt;&lt; 16 | guest page offset) of every instruction, ascending.</summary>
+    public required uint[] Instructions { get; init; }
+
+    /// <summary>Bytes [Low, High) of the page were read; High above 4096 when the next page was read too.</summary>
+    public required int Low { get; init; }
+    public required int High { get; init; }
+
+    /// <summary>Frame of the next page when the (only) instruction crosses into it, else -1.</summary>
+    public required long SecondFrame { get; init; }
+
+    public bool Valid { get; set; } = true;
+
+    /// <summary>Links that jump here: (block, site).</summary>
+    public List<(TranslationBlock From, int Site)> Incoming { get; } = [];
+
+    /// <summary>Code of bounce copies by site, made on demand.</summary>
+    public Dictionary<int, nint>? Steps { get; set; }
+
+    /// <summary>Host offset of the stub of each link site, to unlink.</summary>
+    public required int[] Stubs { get; init; }
+
+    /// <summary>Page offset of the instruction at a host address inside the block.</summary>
+    public int GuestOffsetAt(byte* pc)
+    {
+        uint host = (uint)(pc - Code);
+        int low = 0, high = Instructions.Length - 1;
+        while (low < high)
+        {
+            int middle = (low + high + 1) >> 1;
+            if (Instructions[middle] >> 16 <= host)
+            {
+                low = middle;
+            }
+            else
+            {
+                high = middle - 1;
+            }
+        }
+        return (int)(Instructions[low] & 0xffff);
+    }
+}
+
+/// <summary>Execution mode that a translation depends on.</summary>
+[System.Flags]
+internal enum BlockMode : byte
+{
+    None = 0,
+    Kernel = 1,
+
+    /// <summary>64-bit code.</summary>
+    Long = 2,
+
+    /// <summary>RFLAGS.DF is set.</summary>
+    Backward = 4,
+
+    /// <summary>RFLAGS.TF is set: one instruction, then a debug trap.</summary>
+    SingleStep = 8,
+
+    /// <summary>CR0.TS is set: floating point raises #NM.</summary>
+    TaskSwitched = 16,
+}
+
+/// <summary>Identity of a translation: physical address and mode.</summary>
+internal readonly record struct BlockKey(long Frame, int Offset, BlockMode Mode);

@@ -1,0 +1,229 @@
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using static Ryokan.Engine.Soft.Emit.HostRegisters;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>Jumps: links inside the page, the jump cache for everything else.</summary>
+internal sealed unsafe partial class Translator
+{
+    /// <summary>
+    /// Jumps to the guest address in TEMP0 by way of the jump cache. Touches no flag. A kick makes the index
+    /// mask zero, and entry 0 never matches, so this is also a poll.
+    /// </summary>
+    private void EmitJumpCache()
+    {
+        int table = VcpuArea.JumpTable(_kernel);
+        _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
+        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.JumpMaskNow));
+        _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0));
+        _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
+        _w.Not64(Rdx);
+        _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 1));
+        _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
+        int hit = _w.Jrcxz();
+        _external.Add((_w.Jmp(), (nint)_routines.JumpMiss));
+        _w.PatchShort(hit);
+        _w.JmpMem(Mem.Area(table + 8, Temp1, 8));
+    }
+
+    /// <summary>Goes on at a page offset, unconditionally. <paramref name="from"/>: offset of the jump.</summary>
+    private void EmitDirectExit(long target, int from, bool flagsLive, bool byCache = false)
+    {
+        if (target < 0 || target >= PageSize || byCache)
+        {
+            EmitGuestAddress(Temp0, target);
+            EmitJumpCache();
+            return;
+        }
+        if (target <= from)
+        {
+            EmitPoll((int)target, flagsLive);
+        }
+        int site = AddSite(new Site { Kind = SiteKind.Link, Guest = from, Next = (int)target });
+        _cold.Add(LinkFrom(_w.PatchableJmp(), site));
+    }
+
+    private static Cold LinkFrom(int field, int site) => new(field, true, site, 0, false, false);
+
+    /// <summary>Leaves when the kick flag is set; goes on at the target then.</summary>
+    private void EmitPoll(int target, bool flagsLive)
+    {
+        int site = AddSite(new Site { Kind = SiteKind.Poll, Guest = target, Next = target });
+        if (flagsLive)
+        {
+            _w.Load32(Temp0, Mem.Area(VcpuArea.KickFlag));
+            int quiet = _w.Jrcxz();
+            _cold.Add(new Cold(_w.Jmp(), false, site, 0, false, true));
+            _w.PatchShort(quiet);
+            return;
+        }
+        _w.CmpMem32Imm8(Mem.Area(VcpuArea.KickFlag), 0);
+        _cold.Add(new Cold(_w.Jcc(Condition.NotEqual), false, site, 0, false, false));
+    }
+
+    /// <summary>Out-of-line code: miss stubs, link stubs, far sides of conditional branches.</summary>
+    private void EmitCold()
+    {
+        for (int n = 0; n < _cold.Count; n++) // grows while it runs
+        {
+            Cold cold = _cold[n];
+            _w.PatchRelative(cold.Field, _w.Length);
+            if (cold.Site >= 0)
+            {
+                _stubs[cold.Site] = _w.Length;
+                if (cold.Patchable)
+                {
+                    Site site = _sites[cold.Site];
+                    site.Field = cold.Field;
+                    _sites[cold.Site] = site;
+                }
+                EmitStub(cold.Site);
+            }
+            else
+            {
+                EmitDirectExit(cold.Target, cold.Poll ? int.MaxValue : -1, cold.FlagsLive);
+            }
+        }
+    }
+
+    /// <summary>The taken side of a conditional branch whose condition is in the flags.</summary>
+    private void EmitTaken(in Instruction i, Condition condition)
+    {
+        long target = Target(i);
+        bool flagsLive = LiveAtTarget(i) != 0;
+        if (target >= 0 && target < PageSize && target > (long)i.IP)
+        {
+            int site = AddSite(new Site { Kind = SiteKind.Link, Guest = (int)i.IP, Next = (int)target });
+            _cold.Add(LinkFrom(_w.PatchableJcc(condition), site));
+            return;
+        }
+        _cold.Add(new Cold(_w.Jcc(condition), false, -1, (int)target, target <= (long)i.IP, flagsLive));
+    }
+
+    private void EmitConditional(int n, in Instruction i)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Jcxz:
+                EmitSlow(i);
+                return;
+            case Mnemonic.Jecxz or Mnemonic.Jrcxz:
+                EmitCounter(i);
+                EmitUnless(i, _w.Jrcxz());
+                break;
+            case Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne:
+                EmitLoop(i);
+                break;
+            default:
+                EmitTaken(i, (Condition)((int)i.ConditionCode switch
+                {
+                    (int)ConditionCode.o => 0, (int)ConditionCode.no => 1, (int)ConditionCode.b => 2,
+                    (int)ConditionCode.ae => 3, (int)ConditionCode.e => 4, (int)ConditionCode.ne => 5,
+                    (int)ConditionCode.be => 6, (int)ConditionCode.a => 7, (int)ConditionCode.s => 8,
+                    (int)ConditionCode.ns => 9, (int)ConditionCode.p => 10, (int)ConditionCode.np => 11,
+                    (int)ConditionCode.l => 12, (int)ConditionCode.ge => 13, (int)ConditionCode.le => 14,
+                    _ => 15,
+                }));
+                break;
+        }
+        if (n == _count - 1 && !_flowsOut)
+        {
+            EmitDirectExit((int)i.IP + i.Length, (int)i.IP, true);
+        }
+    }
+
+    /// <summary>RCX = the counter of JRCXZ and LOOP, by address size.</summary>
+    private void EmitCounter(in Instruction i)
+    {
+        if (IsNarrowCounter(i))
+        {
+            _w.Mov32(Rcx, GuestRcx);
+        }
+        else
+        {
+            _w.Mov64(Rcx, GuestRcx);
+        }
+    }
+
+    private static bool IsNarrowCounter(in Instruction i) => i.Code is Iced.Intel.Code.Jecxz_rel8_32
+        or Iced.Intel.Code.Jecxz_rel8_64 or Iced.Intel.Code.Jecxz_rel8_16
+        or Iced.Intel.Code.Loop_rel8_32_ECX or Iced.Intel.Code.Loop_rel8_64_ECX
+        or Iced.Intel.Code.Loope_rel8_32_ECX or Iced.Intel.Code.Loope_rel8_64_ECX
+        or Iced.Intel.Code.Loopne_rel8_32_ECX or Iced.Intel.Code.Loopne_rel8_64_ECX;
+
+    /// <summary>Branch taken when the short jump before jumps: it lands on a jump to the taken side.</summary>
+    private void EmitUnless(in Instruction i, int takenField)
+    {
+        int over = _w.JmpShort();
+        _w.PatchShort(takenField);
+        EmitFarSide(i);
+        _w.PatchShort(over);
+    }
+
+    private void EmitFarSide(in Instruction i)
+    {
+        long target = Target(i);
+        _cold.Add(new Cold(_w.Jmp(), false, -1, (int)target, target <= (long)i.IP, true));
+    }
+
+    private void EmitLoop(in Instruction i)
+    {
+        if (IsNarrowCounter(i))
+        {
+            _w.Lea32(GuestRcx, Mem.At(GuestRcx, -1));
+        }
+        else
+        {
+            _w.Lea64(GuestRcx, Mem.At(GuestRcx, -1));
+        }
+        _w.Mov64(Rcx, GuestRcx);
+        int zero = _w.Jrcxz();
+        int other = i.Mnemonic switch
+        {
+            Mnemonic.Loope => _w.JccShort(Condition.NotEqual),
+            Mnemonic.Loopne => _w.JccShort(Condition.Equal),
+            _ => -1,
+        };
+        EmitFarSide(i);
+        _w.PatchShort(zero);
+        if (other >= 0)
+        {
+            _w.PatchShort(other);
+        }
+    }
+
+    private void EmitJump(int n, in Instruction i)
+    {
+        switch (i.FlowControl)
+        {
+            case FlowControl.UnconditionalBranch:
+                if (n == _count - 1 && !_flowsOut)
+                {
+                    EmitDirectExit(Target(i), (int)i.IP, _liveIn[n] != 0);
+                }
+                break; // else translation went on at the target
+            default:
+                EmitIndirectTarget(i, _liveIn[n] != 0);
+                EmitJumpCache();
+                break;
+        }
+    }
+
+    /// <summary>TEMP0 = target of an indirect near jump or call.</summary>
+    private void EmitIndirectTarget(in Instruction i, bool flagsLive)
+    {
+        int start = _w.Length;
+        if (i.GetOpKind(0) == OpKind.Register)
+        {
+            LoadGuest(Temp0, GprNumber(i.GetOpRegister(0)));
+            if (!_long)
+            {
+                _w.Mov32(Temp0, Temp0);
+            }
+            return;
+        }
+        EmitOperandAddress(i);
+        EmitLoad(i, start, SlotBytes, flagsLive);
+    }
+}

@@ -1,0 +1,256 @@
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using static Ryokan.Engine.Soft.Emit.HostRegisters;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>Guest addresses and the soft-TLB check in front of every access.</summary>
+internal sealed unsafe partial class Translator
+{
+    /// <summary>register = guest address of a page offset (signed). Touches no flag.</summary>
+    private void EmitGuestAddress(int register, long offset)
+    {
+        if (_pageVa != 0)
+        {
+            _w.MovImm(register, _pageVa + (ulong)offset);
+            return;
+        }
+        _w.Load64(register, Mem.Area(VcpuArea.CodeBase));
+        if (offset != 0)
+        {
+            var sum = new Mem(register, -1, 1, (int)offset);
+            if (_long)
+            {
+                _w.Lea64(register, sum);
+            }
+            else
+            {
+                _w.Lea32(register, sum);
+            }
+        }
+    }
+
+    /// <summary>TEMP0 = guest linear address of the memory operand; uses TEMP1. Touches no flag.</summary>
+    private void EmitOperandAddress(in Instruction i, bool withSegment = true)
+    {
+        if (i.IsIPRelativeMemoryOperand)
+        {
+            EmitGuestAddress(Temp0, (long)i.MemoryDisplacement64);
+        }
+        else
+        {
+            EmitSum(i);
+        }
+        if (withSegment)
+        {
+            EmitSegmentBase(i);
+        }
+    }
+
+    private void EmitSum(in Instruction i)
+    {
+        bool narrow = !_long || i.MemoryBase.IsGPR32() || i.MemoryIndex.IsGPR32() || i.MemoryDisplSize == 4 && !_long;
+        int @base = AddressRegister(i.MemoryBase, Temp0);
+        int index = AddressRegister(i.MemoryIndex, Temp1);
+        int displacement = (int)i.MemoryDisplacement64;
+        if (@base < 0 && index < 0)
+        {
+            _w.MovImm(Temp0, narrow ? (uint)displacement : i.MemoryDisplacement64);
+            return;
+        }
+        var sum = new Mem(@base, index, index < 0 ? 1 : i.MemoryIndexScale, displacement);
+        if (narrow)
+        {
+            _w.Lea32(Temp0, sum);
+        }
+        else if (index < 0 && displacement == 0)
+        {
+            _w.Mov64(Temp0, @base);
+        }
+        else
+        {
+            _w.Lea64(Temp0, sum);
+        }
+    }
+
+    /// <summary>Host register that holds an address register; loads it into <paramref name="temp"/> when it lives in memory.</summary>
+    private int AddressRegister(Register register, int temp)
+    {
+        if (register == Register.None)
+        {
+            return -1;
+        }
+        int guest = GprNumber(register);
+        int host = Of(guest);
+        if (host < 0)
+        {
+            _w.Load64(temp, Mem.Area(Slot(guest)));
+            return temp;
+        }
+        return host;
+    }
+
+    private void EmitSegmentBase(in Instruction i)
+    {
+        int slot = i.MemorySegment switch
+        {
+            Register.FS => VcpuArea.FsBase,
+            Register.GS => VcpuArea.GsBase,
+            Register.ES when !_long => VcpuArea.EsBase,
+            Register.CS when !_long => VcpuArea.CsBase,
+            Register.SS when !_long => VcpuArea.SsBase,
+            Register.DS when !_long => VcpuArea.DsBase,
+            _ => 0,
+        };
+        if (slot == 0 || (!_long && slot is not (VcpuArea.FsBase or VcpuArea.GsBase)))
+        {
+            return; // 32-bit code runs on flat ES, CS, SS, DS: others are refused when loaded
+        }
+        _w.Load64(Temp1, Mem.Area(slot));
+        var sum = new Mem(Temp0, Temp1, 1, 0);
+        if (_long)
+        {
+            _w.Lea64(Temp0, sum);
+        }
+        else
+        {
+            _w.Lea32(Temp0, sum);
+        }
+    }
+
+    /// <summary>
+    /// Checks <paramref name="site"/>.Size bytes at the guest address in TEMP0 against the soft TLB and returns
+    /// the host operand: [TEMP0 + TEMP1], or [TEMP0] when flags had to be kept.
+    /// </summary>
+    private Mem EmitCheck(ref Site site, int start, bool flagsLive, out int index)
+    {
+        int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
+        site.FlagFree = flagsLive;
+        site.Resume = start;
+        index = AddSite(site);
+        if (flagsLive)
+        {
+            return EmitFlagFreeCheck(index, table, site.Size);
+        }
+        _w.Mov32(Temp1, Temp0);
+        _w.Shr32(Temp1, 8);
+        _w.And32(Temp1, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
+        _w.Xor64(Temp0, Mem.Area(table, Temp1, 1));
+        _w.CmpImm64(Temp0, PageSize - site.Size);
+        _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
+        _w.Load64(Temp1, Mem.Area(table + 8, Temp1, 1));
+        return new Mem(Temp0, Temp1, 1, 0);
+    }
+
+    /// <summary>The same with PEXT, LEA and JRCXZ only; RDX is borrowed.</summary>
+    private Mem EmitFlagFreeCheck(int index, int table, int size)
+    {
+        _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
+        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
+        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
+        _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0));
+        _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
+        _w.Not64(Rdx);
+        _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 1)); // offset in the page on a hit
+        _w.Lea64(Temp0, Mem.At(Rdx, size - 1));
+        _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
+        int hit = _w.Jrcxz();
+        _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
+        _cold.Add(new Cold(_w.Jmp(), false, index, 0, false, true));
+        _w.PatchShort(hit);
+        _w.Load64(Temp0, Mem.Area(table + 8, Temp1, 8));
+        _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 0));
+        _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
+        return new Mem(Temp0, -1, 1, 0);
+    }
+
+    /// <summary>TEMP0 = zero-extended guest memory at the address in TEMP0.</summary>
+    private void EmitLoad(in Instruction i, int start, int size, bool flagsLive)
+    {
+        Site site = SiteOf(i, SiteKind.Load, size);
+        Mem m = EmitCheck(ref site, start, flagsLive, out int index);
+        switch (size)
+        {
+            case 8: _w.Load64(Temp0, m); break;
+            case 4: _w.Load32(Temp0, m); break;
+            default:
+                Debug.Require(size == 2, "load size");
+                _w.MovZeroExtend16(Temp0, m);
+                break;
+        }
+        SetAfter(index);
+    }
+
+    /// <summary>Stores to the guest address in TEMP0; the value is described by the site.</summary>
+    private void EmitStore(in Instruction i, int start, int size, bool flagsLive, StoreSource source, int register, long value)
+    {
+        Site site = SiteOf(i, SiteKind.Store, size);
+        site.Write = true;
+        site.Source = source;
+        site.Register = (byte)register;
+        site.Value = value;
+        Mem m = EmitCheck(ref site, start, flagsLive, out int index);
+        int host = source == StoreSource.Register ? Of(register) : -1;
+        if (host < 0 && source != StoreSource.Immediate)
+        {
+            if (m.Index >= 0)
+            {
+                _w.Lea64(Temp0, m);
+                m = Mem.At(Temp0);
+            }
+            host = Temp1;
+            switch (source)
+            {
+                case StoreSource.Register: _w.Load64(Temp1, Mem.Area(Slot(register))); break;
+                case StoreSource.Spill: _w.Load64(Temp1, Mem.Area(VcpuArea.Spill2)); break;
+                default: EmitGuestAddress(Temp1, value); break;
+            }
+        }
+        if (source == StoreSource.Immediate)
+        {
+            _w.Op(size == 8, 0xc7, 0, m);
+            _w.Int32((int)value);
+        }
+        else if (size == 8)
+        {
+            _w.Store64(m, host);
+        }
+        else
+        {
+            _w.Store32(m, host);
+        }
+        SetAfter(index);
+    }
+
+    private static Site SiteOf(in Instruction i, SiteKind kind, int size) => new()
+    {
+        Kind = kind, Guest = (int)i.IP, Length = (byte)i.Length, Next = (int)i.IP + i.Length, Size = (ushort)size,
+    };
+
+    /// <summary>Bytes that a memory operand covers, from its first one.</summary>
+    private static int OperandBytes(in Instruction i) => i.Mnemonic switch
+    {
+        Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64 => 832,
+        Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc => i.MemorySize.GetSize(),
+        _ => i.MemorySize.GetSize(),
+    };
+
+    /// <summary>Number of a general register of any width.</summary>
+    internal static int GprNumber(Register register)
+    {
+        if (register is >= Register.RAX and <= Register.R15)
+        {
+            return register - Register.RAX;
+        }
+        if (register is >= Register.EAX and <= Register.R15D)
+        {
+            return register - Register.EAX;
+        }
+        if (register is >= Register.AX and <= Register.R15W)
+        {
+            return register - Register.AX;
+        }
+        int n = register - Register.AL; // al cl dl bl ah ch dh bh spl bpl sil dil r8l ..
+        return n < 4 ? n : n < 8 ? n - 4 : n - 4;
+    }
+}

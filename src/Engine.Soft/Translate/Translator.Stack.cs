@@ -1,0 +1,123 @@
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using static Ryokan.Engine.Soft.Emit.HostRegisters;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>PUSH, POP, CALL, RET, LEAVE: the stack pointer changes only after the access has succeeded.</summary>
+internal sealed unsafe partial class Translator
+{
+    private int SlotBytes => _long ? 8 : 4;
+
+    private void EmitAdjustStack(int bytes)
+    {
+        var sum = Mem.At(GuestRsp, bytes);
+        if (_long)
+        {
+            _w.Lea64(GuestRsp, sum);
+        }
+        else
+        {
+            _w.Lea32(GuestRsp, sum);
+        }
+    }
+
+    /// <summary>TEMP0 = address of the slot below the stack pointer.</summary>
+    private void EmitPushAddress()
+    {
+        var below = Mem.At(GuestRsp, -SlotBytes);
+        if (_long)
+        {
+            _w.Lea64(Temp0, below);
+        }
+        else
+        {
+            _w.Lea32(Temp0, below);
+        }
+    }
+
+    private void EmitPushValue(in Instruction i, bool flagsLive, StoreSource source, int register, long value)
+    {
+        int start = _w.Length;
+        EmitPushAddress();
+        EmitStore(i, start, SlotBytes, flagsLive, source, register, value);
+        EmitAdjustStack(-SlotBytes);
+    }
+
+    private void EmitPush(in Instruction i, bool flagsLive)
+    {
+        switch (i.GetOpKind(0))
+        {
+            case OpKind.Register:
+                EmitPushValue(i, flagsLive, StoreSource.Register, GprNumber(i.GetOpRegister(0)), 0);
+                break;
+            case OpKind.Memory:
+                int start = _w.Length;
+                EmitOperandAddress(i);
+                EmitLoad(i, start, SlotBytes, flagsLive);
+                _w.Store64(Mem.Area(VcpuArea.Spill2), Temp0);
+                EmitPushValue(i, flagsLive, StoreSource.Spill, 0, 0);
+                break;
+            default:
+                EmitPushValue(i, flagsLive, StoreSource.Immediate, 0, (int)i.GetImmediate(0));
+                break;
+        }
+    }
+
+    private void EmitPop(in Instruction i, bool flagsLive)
+    {
+        int start = _w.Length;
+        _w.Mov64(Temp0, GuestRsp);
+        EmitLoad(i, start, SlotBytes, flagsLive);
+        EmitAdjustStack(SlotBytes);
+        StoreGuest(Temp0, GprNumber(i.GetOpRegister(0)));
+    }
+
+    private void EmitLeave(in Instruction i, bool flagsLive)
+    {
+        int start = _w.Length;
+        _w.Mov64(Temp0, Rbp);
+        EmitLoad(i, start, SlotBytes, flagsLive);
+        _w.Mov64(GuestRsp, Rbp);
+        EmitAdjustStack(SlotBytes);
+        _w.Mov64(Rbp, Temp0);
+    }
+
+    private void EmitCall(int n, in Instruction i)
+    {
+        bool flagsLive = _liveIn[n] != 0;
+        long back = (long)i.IP + i.Length;
+        if (i.FlowControl == FlowControl.IndirectCall)
+        {
+            EmitIndirectTarget(i, flagsLive);
+            _w.Store64(Mem.Area(VcpuArea.CallTarget), Temp0);
+        }
+        ulong absolute = _pageVa + (ulong)back;
+        if (_pageVa != 0 && (long)absolute == (int)absolute)
+        {
+            EmitPushValue(i, flagsLive, StoreSource.Immediate, 0, (long)absolute);
+        }
+        else
+        {
+            EmitPushValue(i, flagsLive, StoreSource.GuestAddress, 0, back);
+        }
+        if (i.FlowControl == FlowControl.IndirectCall)
+        {
+            _w.Load64(Temp0, Mem.Area(VcpuArea.CallTarget));
+            EmitJumpCache();
+        }
+        else
+        {
+            EmitDirectExit(Target(i), (int)i.IP, true);
+        }
+    }
+
+    private void EmitReturn(in Instruction i)
+    {
+        int start = _w.Length;
+        _w.Mov64(Temp0, GuestRsp);
+        EmitLoad(i, start, SlotBytes, true);
+        EmitAdjustStack(SlotBytes + (i.OpCount > 0 ? (int)i.GetImmediate(0) : 0));
+        EmitJumpCache();
+    }
+}

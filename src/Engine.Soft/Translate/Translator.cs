@@ -1,0 +1,450 @@
+using System;
+using System.Collections.Generic;
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using Ryokan.GuestMemory;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>
+/// Turns guest code of one physical page into host code. Works in three passes over a superblock: decode,
+/// flag liveness backwards, emit. One instance per engine, used under the engine's lock; all buffers are its own.
+/// </summary>
+internal sealed unsafe partial class Translator
+{
+    public const int MaxInstructions = 48;
+    private const int MaxBranches = 5;
+    private const int MaxSites = 1023;
+    private const int PageSize = GuestFrames.PageSize;
+
+    private readonly SoftEngineOptions _options;
+    private readonly Routines _routines;
+    private readonly CodeCache _cache;
+    private readonly GuestFrames _frames;
+    private readonly CodeBuffer _w = new();
+    private readonly EncoderSink _sink;
+    private readonly Encoder _encoder;
+    private readonly byte[] _bytes = new byte[2 * PageSize];
+    private readonly ByteArrayCodeReader _reader;
+    private readonly Decoder _decoder64, _decoder32;
+
+    private readonly Instruction[] _code = new Instruction[MaxInstructions];
+    private readonly int[] _liveIn = new int[MaxInstructions + 1];
+    private int _count;
+
+    private readonly List<Site> _sites = [];
+    private readonly List<int> _stubs = [];
+    private readonly List<uint> _map = [];
+    private readonly List<Cold> _cold = [];
+    private readonly List<(int Field, nint Target)> _external = [];
+    private readonly List<int> _siteWords = [];
+
+    // the block being translated
+    private BlockKey _key;
+    private ulong _pageVa;
+    private int _end;
+    private bool _flowsOut;
+    private bool _nextCrosses;
+    private bool _long;
+    private bool _kernel;
+
+    /// <summary>Iced's encoder writes straight into the code buffer.</summary>
+    private sealed class EncoderSink(CodeBuffer writer) : Iced.Intel.CodeWriter
+    {
+        public override void WriteByte(byte value) => writer.Byte(value);
+    }
+
+    /// <summary>Out-of-line code to emit behind the block: where it is jumped from and what it is.</summary>
+    private readonly record struct Cold(int Field, bool Patchable, int Site, int Target, bool Poll, bool FlagsLive);
+
+    public Translator(SoftEngineOptions options, Routines routines, CodeCache cache, GuestFrames frames)
+    {
+        _options = options;
+        _routines = routines;
+        _cache = cache;
+        _frames = frames;
+        _sink = new EncoderSink(_w);
+        _encoder = Encoder.Create(64, _sink);
+        _reader = new ByteArrayCodeReader(_bytes);
+        _decoder64 = Decoder.Create(64, _reader, DecoderOptions.None);
+        _decoder32 = Decoder.Create(32, _reader, DecoderOptions.None);
+    }
+
+    /// <summary>
+    /// Translates from <paramref name="key"/> on; null when the code cache is full.
+    /// <paramref name="pageVa"/>: address of the page for kernel code, else 0;
+    /// <paramref name="secondFrame"/>: frame of the next page, or -1 when it is not mapped.
+    /// </summary>
+    public TranslationBlock? Translate(in BlockKey key, ulong pageVa, long secondFrame, int id)
+    {
+        _key = key;
+        _pageVa = pageVa;
+        _kernel = (key.Mode & BlockMode.Kernel) != 0;
+        _long = (key.Mode & BlockMode.Long) != 0;
+        LoadBytes(key.Frame, secondFrame);
+        DecodeBlock(secondFrame >= 0);
+        ComputeLiveness();
+        _w.Reset();
+        _sites.Clear();
+        _stubs.Clear();
+        _map.Clear();
+        _cold.Clear();
+        _external.Clear();
+        _siteWords.Clear();
+        EmitIndirectEntry();
+        int local = _w.Length;
+        EmitBody();
+        EmitCold();
+        return Finish(local, secondFrame, id);
+    }
+
+    /// <summary>Length of the entry that sets the page base; 0 for kernel code.</summary>
+    public static int IndirectEntryBytes(bool kernel) => kernel ? 0 : 23;
+
+    private void LoadBytes(long frame, long secondFrame)
+    {
+        new ReadOnlySpan<byte>(_frames.Base + frame * PageSize, PageSize).CopyTo(_bytes);
+        if (secondFrame >= 0)
+        {
+            new ReadOnlySpan<byte>(_frames.Base + secondFrame * PageSize, 16).CopyTo(_bytes.AsSpan(PageSize));
+        }
+    }
+
+    public bool CrossesPage(long frame, int offset, bool isLong)
+    {
+        LoadBytes(frame, -1);
+        _long = isLong;
+        return !TryDecode(offset, out _, out _, PageSize);
+    }
+
+    private bool TryDecode(int position, out Instruction instruction, out bool truncated, int available)
+    {
+        Decoder decoder = _long ? _decoder64 : _decoder32;
+        _reader.Position = position;
+        decoder.IP = (ulong)position;
+        decoder.Decode(out instruction);
+        truncated = position + instruction.Length > available
+            || (instruction.IsInvalid && position + 15 > available);
+        return !truncated;
+    }
+
+    /// <summary>Fills _code with the instructions of the superblock, following direct jumps inside the page.</summary>
+    private void DecodeBlock(bool hasSecond)
+    {
+        _count = 0;
+        _flowsOut = true;
+        _nextCrosses = false;
+        int position = _key.Offset, branches = 0;
+        int most = (_key.Mode & BlockMode.SingleStep) != 0 ? 1 : MaxInstructions;
+        while (_count < most)
+        {
+            if (position < 0 || position >= PageSize)
+            {
+                break;
+            }
+            if (!TryDecode(position, out Instruction instruction, out _, PageSize))
+            {
+                if (_count > 0)
+                {
+                    _nextCrosses = true;
+                    break;
+                }
+                // the only instruction: it may use the next page; when that is not mapped the caller
+                // has faulted already, so what is here is all there is
+                TryDecode(position, out instruction, out _, hasSecond ? PageSize + 16 : PageSize);
+                most = 1;
+            }
+            _code[_count++] = instruction;
+            int next = position + instruction.Length;
+            if (!Continues(instruction, ref next, ref branches))
+            {
+                _flowsOut = false;
+                break;
+            }
+            position = next;
+        }
+        _end = position;
+    }
+
+    /// <summary>True when translation goes on behind the instruction, at <paramref name="next"/>.</summary>
+    private bool Continues(in Instruction instruction, ref int next, ref int branches)
+    {
+        switch (InstructionClass.RuleOf(instruction))
+        {
+            case Rule.Generic or Rule.Nop:
+                return !IsDenied(instruction);
+            case Rule.Slow or Rule.Undefined:
+                return false;
+        }
+        switch (instruction.FlowControl)
+        {
+            case FlowControl.ConditionalBranch:
+                return _options.Superblocks && ++branches < MaxBranches && !Is16BitBranch(instruction);
+            case FlowControl.UnconditionalBranch when _options.Superblocks && IsNear(instruction):
+                long target = Target(instruction);
+                if (++branches < MaxBranches && target >= 0 && target < PageSize && target > next - instruction.Length)
+                {
+                    next = (int)target;
+                    return true;
+                }
+                return false;
+            case FlowControl.Next:
+                return !EndsBlock(instruction);
+            default:
+                return false;
+        }
+    }
+
+    private static bool Is16BitBranch(in Instruction i) => i.GetOpKind(0) == OpKind.NearBranch16;
+
+    private static bool IsNear(in Instruction i) => i.GetOpKind(0) is OpKind.NearBranch32 or OpKind.NearBranch64;
+
+    /// <summary>Page offset of a direct branch's target (signed, may be outside the page).</summary>
+    private long Target(in Instruction i) => _long ? (long)i.NearBranchTarget : (int)i.NearBranchTarget;
+
+    /// <summary>Special rules that hand over to C# on some forms end the block there.</summary>
+    private bool EndsBlock(in Instruction i) => IsSlowForm(i);
+
+    // ---- flag liveness -------------------------------------------------------------------------------
+
+    private const int AllFlags = (int)(RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF);
+
+    private void ComputeLiveness()
+    {
+        int live = AllFlags;
+        if (_flowsOut && !_nextCrosses)
+        {
+            live = LiveAt(_end, 6);
+        }
+        _liveIn[_count] = live;
+        for (int n = _count - 1; n >= 0; n--)
+        {
+            ref readonly Instruction i = ref _code[n];
+            if (i.FlowControl == FlowControl.ConditionalBranch)
+            {
+                live |= LiveAtTarget(i);
+            }
+            else if (i.FlowControl == FlowControl.UnconditionalBranch && n == _count - 1 && !_flowsOut)
+            {
+                live = LiveAtTarget(i);
+            }
+            live = LiveBefore(i, live);
+            _liveIn[n] = _options.FlagLiveness ? live : AllFlags;
+        }
+    }
+
+    private int LiveAtTarget(in Instruction branch)
+    {
+        long target = IsNear(branch) ? Target(branch) : -1;
+        return target >= 0 && target < PageSize ? LiveAt((int)target, 6) : AllFlags;
+    }
+
+    private int LiveBefore(in Instruction i, int after)
+    {
+        Rule rule = InstructionClass.RuleOf(i);
+        if (rule is Rule.Slow or Rule.Undefined || (rule == Rule.Special && (IsSlowForm(i) || IsOpaque(i))))
+        {
+            return AllFlags;
+        }
+        int kill = MayLeaveFlags(i) ? 0
+            : (int)(i.RflagsModified | i.RflagsUndefined) & AllFlags;
+        return (after & ~kill) | ((int)i.RflagsRead & AllFlags);
+    }
+
+    /// <summary>Leaves the block where nothing is known of what follows, or shows all flags to C#.</summary>
+    private static bool IsOpaque(in Instruction i) =>
+        i.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
+        || i.Mnemonic == Mnemonic.Ud2;
+
+    /// <summary>Shifts whose count may be zero define no flag then.</summary>
+    private static bool MayLeaveFlags(in Instruction i)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror
+                or Mnemonic.Rcl or Mnemonic.Rcr or Mnemonic.Shld or Mnemonic.Shrd:
+                int last = i.OpCount - 1;
+                return i.GetOpKind(last) == OpKind.Register || (i.GetImmediate(last) & 0x1f) == 0;
+            default:
+                return i.IsStringInstruction;
+        }
+    }
+
+    /// <summary>Flags that code at a page offset may read before it writes them; looks a few instructions ahead.</summary>
+    private int LiveAt(int position, int depth)
+    {
+        int live = 0, open = AllFlags;
+        while (depth-- > 0 && position >= 0 && position < PageSize)
+        {
+            if (!TryDecode(position, out Instruction i, out _, PageSize))
+            {
+                break;
+            }
+            Rule rule = InstructionClass.RuleOf(i);
+            if (rule is Rule.Slow or Rule.Undefined || (rule == Rule.Special && (IsSlowForm(i) || IsOpaque(i))))
+            {
+                break;
+            }
+            live |= (int)i.RflagsRead & open;
+            if (!MayLeaveFlags(i))
+            {
+                open &= ~(int)(i.RflagsModified | i.RflagsUndefined);
+            }
+            if (open == 0)
+            {
+                return live;
+            }
+            if (i.FlowControl != FlowControl.Next)
+            {
+                break;
+            }
+            position += i.Length;
+        }
+        return live | open;
+    }
+
+    // ---- emission ------------------------------------------------------------------------------------
+
+    /// <summary>
+    /// Jump-cache entry of position-independent code: the address that was looked up is in the jump-cache
+    /// entry whose doubled index is in TEMP1; the page base follows from it.
+    /// </summary>
+    private void EmitIndirectEntry()
+    {
+        if (_kernel)
+        {
+            return;
+        }
+        _w.Load64(HostRegisters.Temp0, Mem.Area(VcpuArea.UserJumps, HostRegisters.Temp1, 8));
+        _w.Op(true, 0x8d, HostRegisters.Temp0, new Mem(HostRegisters.Temp0, -1, 1, -_key.Offset));
+        _w.Store64(Mem.Area(VcpuArea.CodeBase), HostRegisters.Temp0);
+        while (_w.Length < IndirectEntryBytes(false))
+        {
+            _w.Byte(0x90);
+        }
+        Debug.Require(_w.Length == IndirectEntryBytes(false), "indirect entry length");
+    }
+
+    private void EmitBody()
+    {
+        for (int n = 0; n < _count; n++)
+        {
+            ref readonly Instruction i = ref _code[n];
+            _map.Add((uint)_w.Length << 16 | (uint)Position(n));
+            if (_w.Length > CodeBuffer.Limit || _sites.Count > MaxSites - 16)
+            {
+                EmitDirectExit(Position(n), Position(n), true);
+                return;
+            }
+            EmitInstruction(n, i);
+        }
+        if ((_key.Mode & BlockMode.SingleStep) != 0 && _flowsOut)
+        {
+            EmitExit(new Site { Kind = SiteKind.SingleStep, Guest = Position(_count - 1), Next = _end });
+        }
+        else if (_flowsOut)
+        {
+            EmitDirectExit(_end, _count > 0 ? Position(_count - 1) : _key.Offset, _liveIn[_count] != 0, _nextCrosses);
+        }
+    }
+
+    private int Position(int n) => (int)_code[n].IP;
+
+    private void EmitInstruction(int n, in Instruction i)
+    {
+        switch (InstructionClass.RuleOf(i))
+        {
+            case Rule.Nop:
+                break;
+            case Rule.Slow:
+                EmitSlow(i);
+                break;
+            case Rule.Undefined:
+                EmitExit(new Site { Kind = SiteKind.Undefined, Guest = (int)i.IP, Length = (byte)i.Length });
+                break;
+            case Rule.Generic:
+                if (IsDenied(i))
+                {
+                    EmitSlow(i);
+                }
+                else
+                {
+                    EmitGeneric(i, _liveIn[n] != 0);
+                }
+                break;
+            default:
+                EmitSpecial(n, i);
+                break;
+        }
+    }
+
+    /// <summary>Floating point while CR0.TS is set: C# raises #NM.</summary>
+    private bool IsDenied(in Instruction i) => (_key.Mode & BlockMode.TaskSwitched) != 0 && FloatingPoint.Uses(i);
+
+    private void EmitSlow(in Instruction i) => EmitExit(new Site
+    {
+        Kind = SiteKind.Slow, Guest = (int)i.IP, Length = (byte)i.Length, Next = (int)i.IP + i.Length,
+    });
+
+    /// <summary>Leaves translated code here, for good.</summary>
+    private void EmitExit(Site site)
+    {
+        int index = AddSite(site);
+        EmitStub(index);
+        SetAfter(index);
+    }
+
+    private int AddSite(in Site site)
+    {
+        _sites.Add(site);
+        _stubs.Add(0);
+        return _sites.Count - 1;
+    }
+
+    private void SetAfter(int index)
+    {
+        Site site = _sites[index];
+        site.After = _w.Length;
+        _sites[index] = site;
+    }
+
+    private void EmitStub(int site)
+    {
+        _external.Add((_w.Call(), (nint)_routines.Exit));
+        _siteWords.Add(_w.Length);
+        _w.Int32(site);
+    }
+
+    private TranslationBlock? Finish(int local, long secondFrame, int id)
+    {
+        int length = _w.Length;
+        byte* code = _cache.TryAllocate(length);
+        if (code == null)
+        {
+            return null;
+        }
+        foreach (int at in _siteWords)
+        {
+            _w.PatchInt32(at, id << 10 | _w.ReadInt32(at));
+        }
+        foreach ((int field, nint target) in _external)
+        {
+            long delta = target - ((nint)code + field + 4);
+            Debug.Require(delta == (int)delta, "code cache larger than 2 GiB");
+            _w.PatchInt32(field, (int)delta);
+        }
+        _w.Bytes.CopyTo(new Span<byte>(code, length));
+        int low = PageSize, high = 0;
+        for (int n = 0; n < _count; n++)
+        {
+            low = Math.Min(low, Position(n));
+            high = Math.Max(high, Position(n) + _code[n].Length);
+        }
+        return new TranslationBlock
+        {
+            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length,
+            Sites = [.. _sites], Stubs = [.. _stubs], Instructions = [.. _map],
+            Low = low, High = Math.Max(high, low + 1), SecondFrame = high > PageSize ? secondFrame : -1,
+        };
+    }
+}

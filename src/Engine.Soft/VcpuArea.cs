@@ -1,0 +1,94 @@
+using System.Runtime.InteropServices;
+using Ryokan.Engine;
+
+namespace Ryokan.Engine.Soft;
+
+/// <summary>
+/// The memory block of one vCPU that generated code reaches from host RSP. Below it lies a real stack
+/// (signals, calls of stubs); RSP equals the block's address whenever guest instructions run.
+/// All offsets that generated code uses are named here; <see cref="Head"/> is the C# view of the first part.
+/// </summary>
+internal static class VcpuArea
+{
+    public const int StackBytes = 256 << 10;
+
+    /// <summary>Entries of each soft TLB table; 16 bytes each: tag (page address), host page.</summary>
+    public const int TlbEntries = 1024;
+    public const int TlbEntryBytes = 16;
+    public const int TlbTableBytes = TlbEntries * TlbEntryBytes;
+
+    /// <summary>Entries of each jump cache; 16 bytes each: guest address, code.</summary>
+    public const int JumpEntries = 8192;
+    public const int JumpTableBytes = JumpEntries * 16;
+
+    /// <summary>Bits of a guest address that select a jump-cache entry (by PEXT).</summary>
+    public const ulong JumpMask = 0x7ffc;
+
+    /// <summary>Tag of an empty TLB entry: a non-canonical page; its host page is 0, which faults safely.</summary>
+    public const ulong EmptyTag = 0x8000_0000_0000_0000;
+
+    /// <summary>Tag of an empty jump-cache entry: no canonical address.</summary>
+    public const ulong EmptyJump = 0x8000_0000_0000_0001;
+
+    /// <summary>The C# view of the block's head. The first member is the contract's register file.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
+    public unsafe struct Head
+    {
+        [FieldOffset(0)] public VcpuRegisters Registers;
+        [FieldOffset(KickFlag)] public int Kick;
+        [FieldOffset(InGuestFlag)] public int InGuest;
+        [FieldOffset(JumpMaskNow)] public ulong JumpMaskNow_;
+        [FieldOffset(CodeBase)] public ulong CodeBase_;
+        [FieldOffset(ExitPc)] public byte* ExitPc_;
+        [FieldOffset(Temp0Save)] public ulong Temp0;
+        [FieldOffset(Temp1Save)] public ulong Temp1;
+        [FieldOffset(FaultPc)] public byte* FaultPc_;
+        [FieldOffset(FaultSignal)] public int FaultSignal_;
+        [FieldOffset(FaultCode)] public int FaultCode_;
+        [FieldOffset(GuestMxcsr)] public uint GuestMxcsr_;
+        [FieldOffset(HostMxcsr)] public uint HostMxcsr_;
+        [FieldOffset(Target)] public byte* Target_;
+        [FieldOffset(Borrowed)] public ulong Borrowed_;
+        [FieldOffset(Mask63)] public ulong Mask63_;
+        [FieldOffset(Mask31)] public ulong Mask31_;
+        [FieldOffset(Mask15)] public ulong Mask15_;
+        [FieldOffset(HighMask)] public ulong HighMask_;
+        [FieldOffset(TlbMask)] public ulong TlbMask_;
+        [FieldOffset(StackTag)] public ulong StackTag_;
+        [FieldOffset(StackDelta)] public ulong StackDelta_;
+    }
+
+    public const int Rip = 128, RflagsOffset = 136, FsBase = 144, GsBase = 152;
+    public const int EsBase = 160, CsBase = 168, SsBase = 176, DsBase = 184;
+
+    public const int KickFlag = 0x100, InGuestFlag = 0x104, JumpMaskNow = 0x108, CodeBase = 0x110, ExitPc = 0x118;
+    public const int Temp0Save = 0x120, Temp1Save = 0x128, FaultPc = 0x130, FaultSignal = 0x138, FaultCode = 0x13c;
+    public const int HostRsp = 0x140, GuestMxcsr = 0x148, HostMxcsr = 0x14c, Target = 0x150, Borrowed = 0x158;
+    public const int Mask63 = 0x160, Mask31 = 0x168, Mask15 = 0x170, HighMask = 0x178, TlbMask = 0x1a8, Borrowed1 = 0x1b0, Borrowed2 = 0x1b8, CallTarget = 0x1c0;
+    public const int StackTag = 0x180, StackDelta = 0x188, Spill0 = 0x190, Spill1 = 0x198, Spill2 = 0x1a0;
+
+    /// <summary>ymm0-15, 32 bytes each.</summary>
+    public const int Ymm = 0x200;
+    public const int HeadBytes = 0x400;
+
+    /// <summary>XSAVE image (legacy area, header) used to read and write the x87 state; 64-byte aligned.</summary>
+    public const int Xsave = HeadBytes;
+
+    /// <summary>Copy of an operand that crosses a page or lies in a code page.</summary>
+    public const int Bounce = 0x1000;
+    public const int BounceBytes = 0x1000;
+
+    public const int KernelRead = 0x2000;
+    public const int KernelWrite = KernelRead + TlbTableBytes;
+    public const int UserRead = KernelWrite + TlbTableBytes;
+    public const int UserWrite = UserRead + TlbTableBytes;
+    public const int KernelJumps = UserWrite + TlbTableBytes;
+    public const int UserJumps = KernelJumps + JumpTableBytes;
+    public const int Bytes = UserJumps + JumpTableBytes;
+
+    public static int ReadTable(bool kernel) => kernel ? KernelRead : UserRead;
+
+    public static int WriteTable(bool kernel) => kernel ? KernelWrite : UserWrite;
+
+    public static int JumpTable(bool kernel) => kernel ? KernelJumps : UserJumps;
+}
