@@ -1,5 +1,7 @@
 using System;
+using System.Linq;
 using Ryokan.Engine;
+using Ryokan.Engine.Soft;
 using Ryokan.GuestMemory;
 
 namespace Ryokan.DomainHost;
@@ -9,6 +11,17 @@ internal static class EngineFactory
 {
     /// <param name="variant">name of a set of engine options, or null for the default</param>
     /// <exception cref="OperatorException">no variant has that name</exception>
-    public static Func<GuestFrames, HypervisorHole, IEngine> For(string? variant) =>
-        throw new NotSupportedException($"no engine yet {variant}");
+    public static Func<GuestFrames, HypervisorHole, IEngine> For(string? variant)
+    {
+        string wanted = variant ?? "default";
+        foreach ((string name, SoftEngineOptions options) in SoftEngineOptions.Variants)
+        {
+            if (name == wanted)
+            {
+                return (frames, hole) => new SoftEngine(frames, hole, options);
+            }
+        }
+        string known = string.Join(", ", SoftEngineOptions.Variants.Select(v => v.Name));
+        throw new OperatorException($"engine variant '{variant}' is unknown; known are: {known}");
+    }
 }

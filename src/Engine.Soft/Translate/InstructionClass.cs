@@ -72,6 +72,10 @@ internal static class InstructionClass
         {
             return named;
         }
+        if (i.FlowControl == FlowControl.ConditionalBranch)
+        {
+            return Rule.Special;
+        }
         foreach (CpuidFeature feature in i.CpuidFeatures)
         {
             if (!IsOffered(feature))
