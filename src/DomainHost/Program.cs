@@ -1,6 +1,7 @@
 using System;
 using Ryokan.DomainBuilder;
 using Ryokan.DomainHost.Direct;
+using Ryokan.DomainHost.Hosted;
 
 namespace Ryokan.DomainHost;
 
@@ -14,6 +15,7 @@ internal static class Program
         {
             return arguments switch
             {
+                ["--domain", var directory] => HostedRun.Run(directory),
                 ["--direct", ..] => DirectRun.Run(DirectOptions.Parse(arguments.AsSpan(1))),
                 _ => throw new OperatorException(DirectOptions.Usage),
             };

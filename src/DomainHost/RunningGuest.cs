@@ -19,6 +19,9 @@ internal sealed class RunningGuest : IDisposable
     public ConsoleHub Hub { get; }
     public ConsoleBackend Console { get; }
 
+    /// <summary>Null while there is no store.</summary>
+    public IGuestControl? Control { get; }
+
     private RunningGuest(Domain domain, ConsoleHub hub, ConsoleBackend console) =>
         (Domain, Hub, Console) = (domain, hub, console);
 
