@@ -59,16 +59,18 @@ refresh_package_lists() {
     RYOKAN_LISTS_FRESH=1
 }
 
-# download_package PACKAGE DIRECTORY: leaves the .deb in DIRECTORY. Known lists first (quick, and enough on most
-# machines), fresh ones when the package is unknown or gone from the archive.
-download_package() {
-    local package=$1 directory=$2
-    if (cd "$directory" && apt_as_caller apt-get download -qq "$package" >/dev/null 2>&1); then
+# download_packages DIRECTORY PACKAGE...: leaves the .deb files in DIRECTORY. Known lists first (quick, and enough
+# on most machines), fresh ones when a package is unknown or gone from the archive.
+download_packages() {
+    local directory=$1
+    shift
+    say "fetching $*"
+    if (cd "$directory" && apt_as_caller apt-get download -qq "$@" >/dev/null 2>&1); then
         return 0
     fi
     refresh_package_lists
-    (cd "$directory" && apt_as_caller apt-get download -qq "$package" >&2) \
-        || fail "cannot download the Debian package $package: apt-get download says why above"
+    (cd "$directory" && apt_as_caller apt-get download -qq "$@" >&2) \
+        || fail "cannot download the Debian packages $*: apt-get download says why above"
 }
 
 # dependency_of PACKAGE PATTERN: the first dependency whose name begins with PATTERN (a kernel meta package names
@@ -91,17 +93,14 @@ first_dependency() {
     sed -n "/^ *Depends: $2/{s/^ *Depends: //p;q}" <<<"$listing"
 }
 
-# unpack_packages TREE PACKAGE...: the files of the packages under TREE, all or nothing.
+# unpack_packages TREE PACKAGE...: the files of the packages as TREE, all or nothing; what was there goes.
 unpack_packages() {
     local tree=$1 work package
     shift
     mkdir -p "$RYOKAN_CACHE"
     work=$(mktemp -d "$RYOKAN_CACHE/unpack.XXXXXX")
     mkdir "$work/debs" "$work/tree"
-    for package in "$@"; do
-        say "fetching $package"
-        download_package "$package" "$work/debs"
-    done
+    download_packages "$work/debs" "$@"
     for package in "$work"/debs/*.deb; do
         dpkg-deb -x "$package" "$work/tree"
     done

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Writes an initramfs: eng/initramfs.sh TREE OUTPUT.gz
+# Writes an initramfs: eng/initramfs.sh TREE OUTPUT[.gz]
 #
 # The archive is the "newc" cpio format that the kernel reads (Documentation/driver-api/early-userspace/
-# buffer-format.rst in the Linux source), gzip-compressed. It needs no root and no cpio program, holds the whole
+# buffer-format.rst in the Linux source), compressed when OUTPUT ends in .gz. It needs no root and no cpio program, holds the whole
 # TREE owned by root plus the device nodes /dev/console and /dev/null, and depends on nothing but the names, modes
 # and contents in TREE: the same tree gives the same bytes.
 set -euo pipefail
 export LC_ALL=C
 
-[[ $# -eq 2 && -d $1 ]] || { echo "usage: ${0##*/} TREE OUTPUT.gz" >&2; exit 2; }
+[[ $# -eq 2 && -d $1 ]] || { echo "usage: ${0##*/} TREE OUTPUT[.gz]" >&2; exit 2; }
 tree=$1
 output=$2
 inode=0
@@ -63,7 +63,9 @@ archive() {
 
 temporary=$(mktemp "$output.XXXXXX")
 trap 'rm -f "$temporary"' EXIT
-archive | gzip -n -9 >"$temporary"
+compress='cat'
+[[ $output == *.gz ]] && compress='gzip -n -9'
+archive | $compress >"$temporary"
 chmod 644 "$temporary"
 mv "$temporary" "$output"
 trap - EXIT

@@ -69,7 +69,7 @@ make_initramfs() {
         rm -f "$RYOKAN_INITRAMFS"
     fi
     if [[ -r $RYOKAN_INITRAMFS ]]; then
-        for source in "$here/initramfs/init" "$here/initramfs/tour" "$here/initramfs.sh"; do
+        for source in "$here/initramfs/init" "$here/initramfs/tour" "$here/initramfs.sh" "$here/busybox-tree.sh"; do
             [[ $source -nt $RYOKAN_INITRAMFS ]] && rm -f "$RYOKAN_INITRAMFS" && break
         done
         [[ ! -r $RYOKAN_INITRAMFS ]] || return 0
@@ -77,7 +77,6 @@ make_initramfs() {
     say "making $RYOKAN_INITRAMFS"
     tree=$(mktemp -d "$RYOKAN_CACHE/initramfs.XXXXXX")
     "$here/busybox-tree.sh" "$busybox/bin/busybox" "$tree"
-    install -m 755 "$here/initramfs/init" "$tree/init"
     install -m 755 "$here/initramfs/tour" "$tree/bin/tour"
     "$here/initramfs.sh" "$tree" "$RYOKAN_INITRAMFS"
     rm -rf "$tree"
