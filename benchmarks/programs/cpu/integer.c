@@ -78,7 +78,7 @@ uint64_t run_sort(void)
 /* A hash table with open addressing: multiplication, random access. */
 uint64_t run_hash(void)
 {
-    enum { BITS = 18, SIZE = 1 << BITS, KEYS = SIZE / 2, ROUNDS = 96 };
+    enum { BITS = 18, SIZE = 1 << BITS, KEYS = SIZE / 2, ROUNDS = 48 };
     uint64_t *keys = calloc(SIZE, sizeof *keys), *counts = calloc(SIZE, sizeof *counts), check = 0;
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t state = 2463534242u;

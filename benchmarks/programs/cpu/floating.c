@@ -15,7 +15,7 @@ static uint64_t bits_of(double value)
 
 uint64_t run_sse2_matmul(void)
 {
-    enum { N = 320, ROUNDS = 20 };
+    enum { N = 320, ROUNDS = 8 };
     double *a = aligned_alloc(64, N * N * sizeof *a), *b = aligned_alloc(64, N * N * sizeof *b);
     double *c = aligned_alloc(64, N * N * sizeof *c), sum = 0;
     for (int i = 0; i < N * N; i++) {
@@ -83,7 +83,7 @@ uint64_t run_sse2_nbody(void)
 /* 80-bit arithmetic: a logistic map, a Newton square root and a rounded sum. */
 uint64_t run_x87(void)
 {
-    enum { STEPS = 18000000 };
+    enum { STEPS = 12000000 };
     long double x = 0.3L, root = 1, sum = 0;
     for (int i = 0; i < STEPS; i++) {
         x = 3.75L * x * (1 - x);

@@ -1,5 +1,5 @@
 CREATE TABLE item (id INTEGER PRIMARY KEY, owner INTEGER, price INTEGER, label TEXT);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
     INSERT INTO item SELECT i, i * 7919 % 997, i * 104729 % 10007, 'label ' || (i * 31 % 5003) FROM n;
 CREATE INDEX by_owner ON item (owner, price);
 SELECT count(*), sum(price) FROM item WHERE owner BETWEEN 100 AND 300;

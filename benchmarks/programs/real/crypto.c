@@ -7,7 +7,7 @@
 
 #include "../row.h"
 
-enum { CHUNK = 16384, SHA_CHUNKS = 6000, GCM_CHUNKS = 30000, SIGNATURES = 300 };
+enum { CHUNK = 16384, SHA_CHUNKS = 6000, GCM_CHUNKS = 15000, SIGNATURES = 200 };
 
 static void require(int good, const char *what)
 {

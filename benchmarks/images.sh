@@ -37,7 +37,7 @@ up_to_date() {
 make_small() {
     local tree=$1
     mkdir -p "$tree/bench" "$tree/jobs"
-    compile -mavx2 -mfma -c "$programs/cpu/avx2.c" -o "$work/avx2.o"
+    compile -mavx2 -c "$programs/cpu/avx2.c" -o "$work/avx2.o"
     compile -static -o "$tree/bench/cpu" "$programs"/cpu/{main,integer,floating,memory}.c "$work/avx2.o" -lm
     compile -static -o "$tree/bench/kernel" "$programs/kernel/kernel.c"
     strip "$tree/bench/cpu" "$tree/bench/kernel"
@@ -69,11 +69,11 @@ make_real() {
     install -m 755 "$programs/real/run.sh" "$tree/bench/real.sh"
     install -m 755 "$here/jobs/real" "$tree/jobs"
     install -m 644 "$programs"/real/{loop.py,work.sql} "$data"
-    gcc -E -O2 -mavx2 -mfma "$programs/real/medium.c" -o "$data/medium.i"
+    gcc -E -O2 -mavx2 "$programs/real/medium.c" -o "$data/medium.i"
     mix 2000000 4000000 >"$data/mixed-large"
-    mix 500000 700000 >"$data/mixed-small"
+    mix 1200000 1500000 >"$data/mixed-small"
     gzip -n -6 -c "$data/mixed-large" >"$data/mixed-large.gz"
-    "$tree/lib64/ld-linux-x86-64.so.2" --library-path "$tree/lib/$multiarch" "$tree/usr/bin/xz" -3 -c "$data/mixed-small" >"$data/mixed-small.xz"
+    "$tree/lib64/ld-linux-x86-64.so.2" --library-path "$tree/lib/$multiarch" "$tree/usr/bin/xz" -3 -c "$data/mixed-large" >"$data/mixed-large.xz"
     "$root/eng/busybox-tree.sh" "$busybox" "$tree"
 }
 

@@ -1,0 +1,41 @@
+using System;
+using System.Globalization;
+using System.IO;
+
+namespace Ryokan.Bench;
+
+internal static class Program
+{
+    private static int Main(string[] arguments)
+    {
+        Options options;
+        try
+        {
+            options = Options.Parse(arguments);
+        }
+        catch (FormatException e)
+        {
+            Console.Error.WriteLine($"bench: {e.Message}");
+            Console.Error.WriteLine(Options.Usage);
+            return 2;
+        }
+
+        using Layout layout = Layout.FromEnvironment(options.Output);
+        Samples samples = new();
+        new Runner(options, layout, samples).Run();
+
+        Report report = new(options, samples, Machine.Describe(options, layout));
+        string markdown = report.Markdown();
+        string stem = Path.Combine(
+            layout.Output, DateTime.UtcNow.ToString("yyyy-MM-dd-HHmm", CultureInfo.InvariantCulture));
+        File.WriteAllText(stem + ".md", markdown);
+        using (FileStream json = File.Create(stem + ".json"))
+        {
+            report.WriteJson(json);
+        }
+
+        Console.WriteLine(markdown);
+        Console.Error.WriteLine($"written to {stem}.md and {stem}.json");
+        return samples.Problems.Count == 0 ? 0 : 1;
+    }
+}

@@ -1,0 +1,74 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+
+namespace Ryokan.Bench;
+
+/// <summary>A guest to start: which initramfs, how big, and what its kernel command line says.</summary>
+internal sealed record GuestRequest(string Ramdisk, int MemoryMebibytes, int Vcpus, string CommandLine);
+
+/// <summary>Something that boots the guest kernel, with the guest's console on standard output.</summary>
+internal abstract class GuestSystem
+{
+    /// <summary>The name in the tables.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Starts a guest; the process ends when the guest has powered off.</summary>
+    public abstract ConsoleProcess Start(GuestRequest request);
+}
+
+/// <summary>Debian's QEMU with its translator, as one would start it for a plain guest.</summary>
+internal sealed class QemuSystem(string kernel) : GuestSystem
+{
+    public override string Name => "QEMU";
+
+    public override ConsoleProcess Start(GuestRequest request)
+    {
+        List<string> arguments =
+        [
+            "-accel", request.Vcpus > 1 ? "tcg,thread=multi" : "tcg", "-cpu", "max",
+            "-m", request.MemoryMebibytes.ToString(CultureInfo.InvariantCulture),
+            "-smp", request.Vcpus.ToString(CultureInfo.InvariantCulture),
+            "-kernel", kernel, "-initrd", request.Ramdisk, "-append", "console=ttyS0 " + request.CommandLine,
+            "-nographic", "-no-reboot", "-nic", "none",
+        ];
+        return new ConsoleProcess("qemu-system-x86_64", arguments);
+    }
+}
+
+/// <summary>Ryokan, through the command that people use.</summary>
+internal sealed class RyokanSystem(string kernel, string xm, string workDirectory) : GuestSystem
+{
+    private int _count;
+
+    public override string Name => "Ryokan";
+
+    /// <summary>The name of the guest that was started last.</summary>
+    public string LastGuestName { get; private set; } = "";
+
+    public override ConsoleProcess Start(GuestRequest request) =>
+        new(xm, ["create", "-c", WriteConfig(request)]);
+
+    /// <summary>Writes the guest's description, with a name that is used once.</summary>
+    public string WriteConfig(GuestRequest request)
+    {
+        LastGuestName = string.Create(
+            CultureInfo.InvariantCulture, $"bench-{Environment.ProcessId}-{++_count}");
+        string path = Path.Combine(workDirectory, LastGuestName + ".cfg");
+        File.WriteAllText(path, string.Create(CultureInfo.InvariantCulture, $"""
+            name = "{LastGuestName}"
+            type = "pv"
+            kernel = "{kernel}"
+            ramdisk = "{request.Ramdisk}"
+            extra = "console=hvc0 {request.CommandLine}"
+            memory = {request.MemoryMebibytes}
+            vcpus = {request.Vcpus}
+            on_poweroff = "destroy"
+            on_reboot = "destroy"
+            on_crash = "destroy"
+
+            """));
+        return path;
+    }
+}
