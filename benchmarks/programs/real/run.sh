@@ -42,5 +42,5 @@ start xz /usr/bin/xz -3 -c "$data/mixed-small"
 start unxz /usr/bin/xz -d -c "$data/mixed-large.xz"
 start python3 /usr/bin/python3.11 -I "$data/loop.py"
 start sqlite3 /usr/bin/sqlite3 -batch -init "$data/work.sql" :memory: .quit
-start cc1 /usr/lib/gcc/x86_64-linux-gnu/12/cc1 -quiet -O2 -mavx2 "$data/medium.i" -o /dev/stdout
+start cc1 /usr/lib/gcc/x86_64-linux-gnu/12/cc1 -fpreprocessed -quiet -O2 -mavx2 "$data/medium.i" -o /dev/stdout
 plain /bench/crypto
