@@ -19,11 +19,12 @@ internal sealed class RunningGuest : IDisposable
     public ConsoleHub Hub { get; }
     public ConsoleBackend Console { get; }
 
-    /// <summary>Null while there is no store.</summary>
-    public IGuestControl? Control { get; }
+    public GuestStore Store { get; }
 
-    private RunningGuest(Domain domain, ConsoleHub hub, ConsoleBackend console) =>
-        (Domain, Hub, Console) = (domain, hub, console);
+    public IGuestControl? Control => Store;
+
+    private RunningGuest(Domain domain, ConsoleHub hub, ConsoleBackend console, GuestStore store) =>
+        (Domain, Hub, Console, Store) = (domain, hub, console, store);
 
     /// <summary>Builds the domain; it does not run yet.</summary>
     /// <exception cref="DomainBuildException">the description does not do</exception>
@@ -43,9 +44,10 @@ internal sealed class RunningGuest : IDisposable
             EarlyConsole = hub,
         });
         ConsoleBackend console = new(hub);
+        GuestStore store = new();
         try
         {
-            uint storePort = domain.AllocateBackendPort(static () => { });
+            uint storePort = domain.AllocateBackendPort(store.Wake);
             uint consolePort = domain.AllocateBackendPort(console.Wake);
             PvImage image = PvDomainBuilder.Build(new PvBuildRequest
             {
@@ -58,20 +60,23 @@ internal sealed class RunningGuest : IDisposable
                 ConsolePort = consolePort,
             }, frames);
             domain.SetInitialState(image.EntryVa, image.StackVa, image.StartInfoVa, image.RootMfn);
+            store.Start(domain, spec, image, storePort, consolePort);
             console.Start(new ConsoleRing(frames, image.ConsoleMfn), () => domain.NotifyGuest(consolePort));
         }
         catch
         {
+            store.Dispose();
             domain.Dispose();
             throw;
         }
-        return new RunningGuest(domain, hub, console);
+        return new RunningGuest(domain, hub, console, store);
     }
 
     /// <summary>The domain must have stopped. What it had written last still reaches the hub.</summary>
     public void Dispose()
     {
         Console.Dispose();
+        Store.Dispose();
         Domain.Dispose();
     }
 }

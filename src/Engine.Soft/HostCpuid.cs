@@ -19,6 +19,22 @@ internal static class HostCpuid
     private const uint Leaf81Ecx = 1 << 0 | 1 << 5 | 1 << 8; // LAHF LZCNT PREFETCHW
     private const uint Leaf81Edx = 1 << 11 | 1 << 20 | 1 << 29; // SYSCALL NX LM
 
+    /// <summary>
+    /// AVX2 and BMI2, asked of the processor itself: generated code uses them whatever this program was compiled for.
+    /// </summary>
+    public static bool IsSufficient
+    {
+        get
+        {
+            (int max, _, _, _) = X86Base.CpuId(0, 0);
+            (_, _, int ecx, _) = X86Base.CpuId(1, 0);
+            const int osxsaveAndAvx = 1 << 27 | 1 << 28;
+            (_, int ebx, _, _) = max >= 7 ? X86Base.CpuId(7, 0) : default;
+            const int avx2AndBmi2 = 1 << 5 | 1 << 8;
+            return (ecx & osxsaveAndAvx) == osxsaveAndAvx && (ebx & avx2AndBmi2) == avx2AndBmi2;
+        }
+    }
+
     public static CpuidResult Read(uint leaf, uint subleaf)
     {
         (int a, int b, int c, int d) = X86Base.CpuId((int)leaf, (int)subleaf);

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.Intrinsics.X86;
 using System.Threading;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.Engine.Soft.Memory;
@@ -41,7 +40,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     /// <exception cref="PlatformNotSupportedException">the host CPU lacks AVX2 or BMI2</exception>
     public SoftEngine(GuestFrames frames, HypervisorHole hole, SoftEngineOptions options)
     {
-        if (!Avx2.IsSupported || !Bmi2.X64.IsSupported)
+        if (!HostCpuid.IsSufficient)
         {
             throw new PlatformNotSupportedException(
                 "the software engine needs a processor with AVX2 and BMI2 (Intel Haswell, AMD Excavator or later)");
