@@ -90,6 +90,7 @@ public sealed class DomainTree
         Put(t, Home + "/memory/videoram", "0");
         Put(t, Home + "/console/ring-ref", Number(d.ConsoleMfn));
         Put(t, Home + "/console/port", Number(d.ConsolePort));
+        AddConsoleBackend(t);
         Put(t, Home + "/console/limit", "1048576");
         Put(t, Home + "/console/type", "xenconsoled");
         Put(t, Home + "/console/output", "pty");
@@ -118,6 +119,20 @@ public sealed class DomainTree
         Put(t, _vm + "/start_time", string.Create(
             CultureInfo.InvariantCulture, $"{d.StartTime.ToUnixTimeMilliseconds() / 1000.0:F2}"));
         Put(t, _vm + "/image/ostype", "linux");
+    }
+
+    /// <summary>The first console is no device of its own directory: its front end is /local/domain/N/console.</summary>
+    private void AddConsoleBackend(uint t)
+    {
+        string back = BackendPath("console", 0);
+        Directory(t, back, ReadOnly);
+        Put(t, back + "/frontend", Home + "/console");
+        Put(t, back + "/frontend-id", Number(_domain));
+        Put(t, back + "/online", "1");
+        Put(t, back + "/state", Number(XenbusState.Initialising));
+        Put(t, back + "/protocol", "vt100");
+        Put(t, Home + "/console/backend", back);
+        Put(t, Home + "/console/backend-id", "0");
     }
 
     /// <summary>

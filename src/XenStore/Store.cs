@@ -71,6 +71,15 @@ public sealed class Store
         }
     }
 
+    /// <summary>Nodes that a domain owns.</summary>
+    public int CountNodes(int domain)
+    {
+        lock (Lock)
+        {
+            return State.NodesOf(domain);
+        }
+    }
+
     internal ulong NextGeneration() => ++_generation;
 
     internal uint NextTransactionId() => ++_transactionId == 0 ? ++_transactionId : _transactionId;
@@ -83,7 +92,7 @@ public sealed class Store
         HashSet<string> told = new(StringComparer.Ordinal);
         foreach (StoreView.Change change in changes)
         {
-            if (told.Add(change.Path))
+            if (!change.IsImplied && told.Add(change.Path))
             {
                 Fire(change.Path, before, state);
             }

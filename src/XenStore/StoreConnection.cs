@@ -134,7 +134,7 @@ public sealed partial class StoreConnection : IDisposable
         }
         for (int i = missing.Count - 1; i >= 0; i--)
         {
-            view.Set(missing[i], i == 0 ? value : null, permissions, _store.NextGeneration());
+            view.Set(missing[i], i == 0 ? value : null, permissions, _store.NextGeneration(), isImplied: i > 0);
         }
         return StoreError.None;
     }

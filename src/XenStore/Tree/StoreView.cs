@@ -13,9 +13,13 @@ internal sealed class StoreView(StoreState start, bool isTransaction)
     /// <summary>What was seen of a node: its generations, null when it did not exist.</summary>
     private readonly record struct Seen(ulong? Generation, ulong? ChildGeneration);
 
-    /// <summary>A node set (with its value and permissions) or removed.</summary>
+    /// <summary>
+    /// A node set (with its value and permissions) or removed. Implied: a parent made on the way, which is no
+    /// event of its own.
+    /// </summary>
     internal readonly record struct Change(
-        string Path, bool IsRemoval, ReadOnlyMemory<byte> Value, ImmutableArray<StorePermission> Permissions);
+        string Path, bool IsRemoval, bool IsImplied, ReadOnlyMemory<byte> Value,
+        ImmutableArray<StorePermission> Permissions);
 
     private readonly StoreState _start = start;
     private readonly Dictionary<string, Seen> _seen = new(StringComparer.Ordinal);
@@ -50,16 +54,17 @@ internal sealed class StoreView(StoreState start, bool isTransaction)
     }
 
     public void Set(
-        string path, ReadOnlyMemory<byte> value, ImmutableArray<StorePermission> permissions, ulong generation)
+        string path, ReadOnlyMemory<byte> value, ImmutableArray<StorePermission> permissions, ulong generation,
+        bool isImplied = false)
     {
         State = State.With(path, value, permissions, generation);
-        Changes.Add(new Change(path, false, value, permissions));
+        Changes.Add(new Change(path, false, isImplied, value, permissions));
     }
 
     public void Remove(string path, ulong generation)
     {
         State = State.Without(path, generation);
-        Changes.Add(new Change(path, true, default, default));
+        Changes.Add(new Change(path, true, false, default, default));
     }
 
     /// <summary>
