@@ -1,0 +1,194 @@
+using System;
+using System.Collections.Generic;
+using System.Threading;
+using Ryokan.Engine;
+using Ryokan.GuestMemory;
+using Ryokan.X86;
+
+namespace Ryokan.Isa.Tests.Harness;
+
+/// <summary>Runs sequences as a guest of an engine: one vCPU, page tables built from the case's layout.</summary>
+public sealed class EngineRunner : ICaseRunner, IVcpuHost
+{
+    private const ulong TableFrames = 896;
+    private const int WatchMilliseconds = 250, WatchPeriods = 12;
+
+    private readonly GuestFrames _frames = new(AddressLayout.MaxFrames + TableFrames, 16);
+    private readonly GuestPageTables _tables;
+    private readonly Dictionary<AddressLayout, ulong> _roots = [];
+    private readonly IEngine _engine;
+    private readonly IVcpu _vcpu;
+    private readonly Timer _watch;
+    private AddressLayout? _layout;
+    private bool _kernelMode;
+    private long _runs;
+    private long _watchedRun;
+    private int _watchedPeriods;
+    private volatile bool _running;
+
+    public EngineRunner(Func<GuestFrames, IEngine> create)
+    {
+        _tables = new GuestPageTables(_frames, AddressLayout.MaxFrames, TableFrames);
+        _engine = create(_frames);
+        _vcpu = _engine.CreateVcpu(0, this);
+        _watch = new Timer(_ => Watch(), null, WatchMilliseconds, WatchMilliseconds);
+    }
+
+    public IEngine Engine => _engine;
+
+    public IVcpu Vcpu => _vcpu;
+
+    public GuestFrames Frames => _frames;
+
+    public GuestPageTables Tables => _tables;
+
+    public Span<byte> Frame(int frame) => _frames.Span((ulong)frame);
+
+    /// <summary>The mfn of the L4 table that maps a layout.</summary>
+    public ulong Root(AddressLayout layout)
+    {
+        if (!_roots.TryGetValue(layout, out ulong root))
+        {
+            root = _tables.Build(layout);
+            _roots.Add(layout, root);
+        }
+        return root;
+    }
+
+    public void Load(TestCase test)
+    {
+        _kernelMode = test.KernelMode;
+        if (!ReferenceEquals(_layout, test.Layout))
+        {
+            _layout = test.Layout;
+            _vcpu.KernelRoot = Root(test.Layout);
+            _vcpu.UserRoot = Root(test.Layout);
+        }
+        foreach (int frame in test.Layout.Frames)
+        {
+            Fill(frame, test.FrameContent(frame));
+        }
+    }
+
+    /// <summary>Writes what differs, and tells the engine, as the monitor does after its own writes.</summary>
+    private void Fill(int frame, ReadOnlySpan<byte> wanted)
+    {
+        Span<byte> now = Frame(frame);
+        int first = now.CommonPrefixLength(wanted);
+        if (first == wanted.Length)
+        {
+            return;
+        }
+        int last = wanted.Length;
+        while (now[last - 1] == wanted[last - 1])
+        {
+            last--;
+        }
+        wanted[first..last].CopyTo(now[first..]);
+        _frames.NoteWritten(frame, first, last - first);
+    }
+
+    public RunResult Run(in CpuState start)
+    {
+        LoadState(start);
+        Interlocked.Increment(ref _runs);
+        _running = true;
+        _vcpu.Run(out VcpuExit exit);
+        _running = false;
+        var result = new RunResult { State = ReadState() };
+        result.State.Compatibility = start.Compatibility;
+        Describe(exit, result);
+        return result;
+    }
+
+    private static void Describe(in VcpuExit exit, RunResult result)
+    {
+        switch (exit.Kind)
+        {
+            case ExitKind.Exception:
+                result.Kind = EndKind.Exception;
+                result.Vector = (ExceptionVector)exit.Vector;
+                result.ErrorCode = exit.HasErrorCode ? exit.ErrorCode : 0;
+                result.Cr2 = exit.Address;
+                break;
+            case ExitKind.Kicked:
+                result.Kind = EndKind.Timeout;
+                break;
+            default:
+                result.Kind = EndKind.Other;
+                result.Detail = $"{exit.Kind} {exit.Operation} vector {exit.Vector} length {exit.Length}";
+                break;
+        }
+    }
+
+    /// <summary>Selectors are those that Linux gives a 64-bit process, so that code that reads them agrees.</summary>
+    public void LoadState(in CpuState state)
+    {
+        ref VcpuRegisters registers = ref _vcpu.Registers;
+        registers = default;
+        registers.Gpr = state.Gpr;
+        registers.Rip = state.Rip;
+        registers.Rflags = state.Rflags;
+        registers.FsBase = state.FsBase;
+        registers.GsBase = state.GsBase;
+        bool compatibility = state.Compatibility != 0;
+        registers.Selectors[(int)SegmentRegister.Cs] = (ushort)(compatibility ? 0x23 : 0x33);
+        registers.Selectors[(int)SegmentRegister.Ss] = 0x2b;
+        registers.KernelMode = _kernelMode ? (byte)1 : (byte)0;
+        registers.LongCode = compatibility ? (byte)0 : (byte)1;
+        Span<byte> area = stackalloc byte[Math.Max(_vcpu.XsaveSize, XsaveArea.Length)];
+        area.Clear();
+        ReadOnlySpan<byte> vectors = state.Xsave;
+        vectors.CopyTo(area);
+        _vcpu.WriteXsave(area[.._vcpu.XsaveSize]);
+    }
+
+    private CpuState ReadState()
+    {
+        CpuState state = default;
+        ref VcpuRegisters registers = ref _vcpu.Registers;
+        state.Gpr = registers.Gpr;
+        state.Rip = registers.Rip;
+        state.Rflags = registers.Rflags;
+        state.FsBase = registers.FsBase;
+        state.GsBase = registers.GsBase;
+        Span<byte> area = stackalloc byte[Math.Max(_vcpu.XsaveSize, XsaveArea.Length)];
+        _vcpu.ReadXsave(area[.._vcpu.XsaveSize]);
+        area[..XsaveArea.Length].CopyTo(state.Vectors);
+        return state;
+    }
+
+    /// <summary>A sequence that does not end is kicked out; the host side has its own limit.</summary>
+    private void Watch()
+    {
+        long run = Interlocked.Read(ref _runs);
+        if (!_running || run != _watchedRun)
+        {
+            (_watchedRun, _watchedPeriods) = (run, 0);
+        }
+        else if (++_watchedPeriods == WatchPeriods)
+        {
+            _vcpu.Kick();
+        }
+    }
+
+    /// <summary>The flat user descriptors of Linux: 32-bit code, data, 64-bit code; null for the rest.</summary>
+    public bool TryReadDescriptor(ushort selector, out ulong descriptor)
+    {
+        descriptor = (selector >> 3) switch
+        {
+            0x23 >> 3 => 0x00cf_fb00_0000_ffff,
+            0x2b >> 3 => 0x00cf_f300_0000_ffff,
+            0x33 >> 3 => 0x00af_fb00_0000_ffff,
+            _ => 0,
+        };
+        return descriptor != 0;
+    }
+
+    public void Dispose()
+    {
+        _watch.Dispose();
+        _engine.Dispose();
+        _frames.Dispose();
+    }
+}

@@ -1,0 +1,71 @@
+using System;
+using System.Collections.Generic;
+using Iced.Intel;
+using Ryokan.X86;
+
+namespace Ryokan.Isa.Tests.Harness;
+
+/// <summary>One instruction at its place, as the generator meant it; data between instructions has none.</summary>
+/// <param name="UndefinedFlags">arithmetic flags without a defined value when this instruction starts</param>
+public readonly record struct PlacedInstruction(
+    ulong Ip, int Length, Instruction Instruction, Rflags UndefinedFlags);
+
+/// <summary>A sequence with all that it starts from. Immutable once made; both sides load the same one.</summary>
+public sealed class TestCase
+{
+    private readonly SortedDictionary<int, byte[]> _contents = [];
+
+    /// <summary>What makes it again: family, seed, ...</summary>
+    public required string Name { get; init; }
+
+    public required AddressLayout Layout { get; init; }
+
+    public required CpuState Initial;
+
+    /// <summary>Guest kernel mode; the host side is the same for both.</summary>
+    public bool KernelMode { get; init; }
+
+    public IReadOnlyList<PlacedInstruction> Instructions { get; init; } = [];
+
+    /// <summary>Initial bytes of one frame; a frame that was never set is zero.</summary>
+    public ReadOnlySpan<byte> FrameContent(int frame) =>
+        _contents.TryGetValue(frame, out byte[]? bytes) ? bytes : s_zero;
+
+    private static readonly byte[] s_zero = new byte[AddressLayout.PageSize];
+
+    /// <summary>Uses a whole frame image without copying it; nobody may change it afterwards.</summary>
+    public void ShareFrame(int frame, byte[] image) => _contents[frame] = image;
+
+    /// <summary>Puts bytes at a virtual address, page by page.</summary>
+    public void Put(ulong va, ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            if (!Layout.TryLocate(va, out int frame, out int offset))
+            {
+                throw new ArgumentOutOfRangeException(nameof(va), $"{va:x} is not mapped in the test's layout");
+            }
+            int n = Math.Min(bytes.Length, AddressLayout.PageSize - offset);
+            byte[] own = [.. FrameContent(frame)];
+            bytes[..n].CopyTo(own.AsSpan(offset));
+            _contents[frame] = own;
+            bytes = bytes[n..];
+            va += (ulong)n;
+        }
+    }
+
+    /// <summary>Flags whose value the architecture leaves open when execution stands at this address.</summary>
+    public Rflags UndefinedFlagsAt(ulong rip)
+    {
+        Rflags anywhere = 0;
+        foreach (PlacedInstruction placed in Instructions)
+        {
+            if (placed.Ip == rip)
+            {
+                return placed.UndefinedFlags;
+            }
+            anywhere |= placed.UndefinedFlags;
+        }
+        return anywhere;
+    }
+}
