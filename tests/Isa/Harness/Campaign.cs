@@ -19,6 +19,9 @@ public sealed class Campaign(ICaseRunner host, ICaseRunner other)
     /// <summary>Told of each case before it runs, for a supervisor that wants to know what killed us.</summary>
     public Action<string>? Starting { get; init; }
 
+    /// <summary>Cases up to and with this one are left out.</summary>
+    public string? SkipThrough { get; set; }
+
     public List<Failure> Failures { get; } = [];
 
     public int Cases { get; private set; }
@@ -42,8 +45,16 @@ public sealed class Campaign(ICaseRunner host, ICaseRunner other)
 
     private RunResult LastHostEnd { get; set; } = new();
 
+    /// <summary>Told to print failures as they are found.</summary>
+    public Action<Failure>? Found { get; init; }
+
     public void Run(CaseBuilder builder, GeneratedCase generated)
     {
+        if (SkipThrough != null)
+        {
+            SkipThrough = SkipThrough == generated.Test.Name ? null : SkipThrough;
+            return;
+        }
         Starting?.Invoke(generated.Test.Name);
         Cases++;
         Instructions += generated.Test.Instructions.Count;
@@ -61,8 +72,10 @@ public sealed class Campaign(ICaseRunner host, ICaseRunner other)
         string kind = Kind(differences);
         GeneratedCase small = Reducer.Reduce(builder, generated, t => Kind(Compare(t)) == kind);
         differences = Compare(small.Test);
-        Failures.Add(new Failure(
-            generated.Test.Name, CaseReport.ClassOf(small.Test, differences), CaseReport.Describe(small.Test, differences)));
+        string text = CaseReport.Describe(small.Test, differences);
+        var failure = new Failure(generated.Test.Name, CaseReport.ClassOf(small.Test, differences), text);
+        Failures.Add(failure);
+        Found?.Invoke(failure);
     }
 
     /// <summary>Keeps a reduction from wandering off to another failure: the area, and how the runs end.</summary>

@@ -27,6 +27,8 @@ public static class Command
                     (CaseBuilder builder, GeneratedCase generated) = CaseSource.ByName(name);
                     campaign.Run(builder, generated);
                 });
+            case ["supervise", .. var rest]:
+                return Supervisor.Run(rest, output);
             case ["codes"]:
                 return ListCodes(output);
             default:
@@ -46,7 +48,11 @@ public static class Command
         string? progress = Environment.GetEnvironmentVariable("ISA_PROGRESS");
         using ICaseRunner host = new NativeRunner(), other = Sides.Open(side);
         using var marker = progress == null ? null : new ProgressMarker(progress);
-        var campaign = new Campaign(host, other) { Starting = marker == null ? null : marker.Set };
+        string? after = Environment.GetEnvironmentVariable("ISA_AFTER");
+        var campaign = new Campaign(host, other)
+        {
+            Starting = marker == null ? null : marker.Set, SkipThrough = string.IsNullOrEmpty(after) ? null : after,
+        };
         var clock = System.Diagnostics.Stopwatch.StartNew();
         work(campaign);
         marker?.Set("");

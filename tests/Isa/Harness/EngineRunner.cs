@@ -16,8 +16,9 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
     private readonly GuestFrames _frames = new(AddressLayout.MaxFrames + TableFrames, 16);
     private readonly GuestPageTables _tables;
     private readonly Dictionary<AddressLayout, ulong> _roots = [];
-    private readonly IEngine _engine;
-    private readonly IVcpu _vcpu;
+    private readonly Func<GuestFrames, IEngine> _create;
+    private IEngine _engine;
+    private IVcpu _vcpu;
     private readonly Timer _watch;
     private AddressLayout? _layout;
     private bool _kernelMode;
@@ -28,6 +29,7 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
 
     public EngineRunner(Func<GuestFrames, IEngine> create)
     {
+        _create = create;
         _tables = new GuestPageTables(_frames, AddressLayout.MaxFrames, TableFrames);
         _engine = create(_frames);
         _vcpu = _engine.CreateVcpu(0, this);
@@ -92,13 +94,39 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
     {
         LoadState(start);
         Interlocked.Increment(ref _runs);
+        VcpuExit exit;
         _running = true;
-        _vcpu.Run(out VcpuExit exit);
-        _running = false;
+        try
+        {
+            _vcpu.Run(out exit);
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or IndexOutOfRangeException
+            or NullReferenceException or KeyNotFoundException or NotSupportedException)
+        {
+            // We erred. One such case must not hide the others: go on with a new engine.
+            Restart();
+            return new RunResult { Kind = EndKind.Other, Detail = $"{e.GetType().Name}: {e.Message}" };
+        }
+        finally
+        {
+            _running = false;
+        }
         var result = new RunResult { State = ReadState() };
         result.State.Compatibility = start.Compatibility;
         Describe(exit, result);
         return result;
+    }
+
+    private void Restart()
+    {
+        _engine.Dispose();
+        for (long i = 0; i < (long)_frames.TotalFrames; i++)
+        {
+            _frames.Clear(i, (FrameFlags)0xff);
+        }
+        _engine = _create(_frames);
+        _vcpu = _engine.CreateVcpu(0, this);
+        _layout = null;
     }
 
     private static void Describe(in VcpuExit exit, RunResult result)
