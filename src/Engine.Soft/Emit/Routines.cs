@@ -51,7 +51,7 @@ internal sealed unsafe class Routines
         JumpMiss = Place(a => Leave(a, JumpMissMark));
         FaultExit = Place(a => Leave(a, FaultMark));
         SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
-        LoadX87 = Place(a => { a.fxrstor64(__[rdi + VcpuArea.Xsave]); a.ret(); });
+        LoadX87 = Place(AssembleLoadX87);
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
         for (int log = 0; log < 4; log++)
         {
@@ -95,6 +95,15 @@ internal sealed unsafe class Routines
     {
         a.call((ulong)Exit);
         a.dd(mark);
+    }
+
+    /// <summary>FXRSTOR also loads MXCSR, which must stay the host's while C# runs.</summary>
+    private static void AssembleLoadX87(Assembler a)
+    {
+        a.stmxcsr(__dword_ptr[rdi + VcpuArea.HostMxcsr]);
+        a.fxrstor64(__[rdi + VcpuArea.Xsave]);
+        a.ldmxcsr(__dword_ptr[rdi + VcpuArea.HostMxcsr]);
+        a.ret();
     }
 
     private static void AssembleEnter(Assembler a)
