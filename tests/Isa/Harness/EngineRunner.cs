@@ -11,7 +11,7 @@ namespace Ryokan.Isa.Tests.Harness;
 public sealed class EngineRunner : ICaseRunner, IVcpuHost
 {
     private const ulong TableFrames = 896;
-    private const int WatchMilliseconds = 250, WatchPeriods = 12;
+    private const int WatchMilliseconds = 100, WatchPeriods = 5;
 
     private readonly GuestFrames _frames = new(AddressLayout.MaxFrames + TableFrames, 16);
     private readonly GuestPageTables _tables;

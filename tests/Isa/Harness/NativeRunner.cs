@@ -162,7 +162,7 @@ public static class OracleProgram
             return program;
         }
         string own = $"{program}.{Environment.ProcessId}";
-        string[] arguments = ["-O1", "-Wall", "-Wextra", "-Werror", "-fno-stack-protector", "-o", own, source];
+        string[] arguments = ["-O1", "-mno-red-zone", "-Wall", "-Wextra", "-Werror", "-fno-stack-protector", "-o", own, source];
         using Process compiler = Process.Start(new ProcessStartInfo("cc", arguments))
             ?? throw new InvalidOperationException("cc did not start: install gcc");
         compiler.WaitForExit();
