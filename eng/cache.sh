@@ -23,6 +23,14 @@ if [[ -z "${XEN_HEADERS:-}" ]]; then
 fi
 export XEN_HEADERS
 
+# Debian's xenstore clients, an independent reader of our store: the root of the unpacked packages, empty when the
+# clients are installed.
+if [[ -z "${XENSTORE_TOOLS+set}" ]]; then
+    XENSTORE_TOOLS=
+    command -v xenstore-ls >/dev/null || XENSTORE_TOOLS="$RYOKAN_CACHE/xenstore-tools"
+fi
+export XENSTORE_TOOLS
+
 # say TEXT...: progress for people, kept off stdout.
 say() { printf '%s\n' "$*" >&2; }
 

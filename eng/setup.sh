@@ -3,7 +3,8 @@
 #
 # Installs the Debian packages that building needs (as root; an ordinary user is told which are missing), and puts
 # into the cache directory, without installing them: the kernel out of linux-image-cloud-amd64, an initramfs made
-# from busybox-static, and Xen's public headers out of libxen-dev. Does nothing, quickly, when all is there.
+# from busybox-static, Xen's public headers out of libxen-dev, and its xenstore clients out of xenstore-utils. Does
+# nothing, quickly, when all is there.
 #   --bench     also what ./bench compares with
 #   --refresh   fetch the newest kernel, busybox and headers again
 set -euo pipefail
@@ -87,6 +88,12 @@ fetch_xen_headers() {
     unpack_packages "$RYOKAN_CACHE/xen-headers" libxen-dev
 }
 
+fetch_xenstore_tools() {
+    [[ -n $XENSTORE_TOOLS ]] || return 0
+    [[ -z $refresh && -x $XENSTORE_TOOLS/usr/bin/xenstore-ls ]] && return 0
+    unpack_packages "$XENSTORE_TOOLS" xenstore-utils libxenstore4 libxentoolcore1
+}
+
 check_tools
 install_packages
 mkdir -p "$RYOKAN_CACHE"
@@ -96,3 +103,4 @@ flock 9
 fetch_kernel
 make_initramfs
 fetch_xen_headers
+fetch_xenstore_tools

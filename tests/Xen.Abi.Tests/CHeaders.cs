@@ -13,8 +13,13 @@ namespace Ryokan.Xen.Abi.Tests;
 /// </summary>
 internal static class CHeaders
 {
-    private const string Missing =
-        "the Xen headers or the C compiler are missing: install the packages libxen-dev, gcc and libc6-dev";
+    /// <summary>The folder of xen.h: eng/setup.sh unpacks the headers where they are not installed.</summary>
+    private static readonly string s_headers = Environment.GetEnvironmentVariable("XEN_HEADERS") is { Length: > 0 } set
+        ? set : "/usr/include/xen";
+
+    private static readonly string s_missing =
+        $"Xen's headers ({s_headers}/xen.h) or the C compiler are missing: run eng/setup.sh, or install the packages "
+        + "libxen-dev, gcc and libc6-dev";
 
     private static readonly string[] s_includes =
     [
@@ -95,12 +100,16 @@ internal static class CHeaders
 
     private static string Compile(params string[] arguments)
     {
-        if (!File.Exists("/usr/include/xen/xen.h"))
+        if (!File.Exists(Path.Combine(s_headers, "xen.h")))
         {
-            throw new InvalidOperationException(Missing);
+            throw new InvalidOperationException(s_missing);
         }
         // The newest interface, and the parts that only tools see (XENMEM_claim_pages).
-        return Run("cc", [.. arguments, "-D__XEN_TOOLS__", "-D__XEN_INTERFACE_VERSION__=0x00040e00"]);
+        return Run("cc",
+        [
+            .. arguments, "-I" + Path.GetDirectoryName(s_headers), "-D__XEN_TOOLS__",
+            "-D__XEN_INTERFACE_VERSION__=0x00040e00",
+        ]);
     }
 
     private static string Run(string program, string[] arguments)
@@ -120,7 +129,7 @@ internal static class CHeaders
         }
         catch (System.ComponentModel.Win32Exception)
         {
-            throw new InvalidOperationException(Missing);
+            throw new InvalidOperationException(s_missing);
         }
     }
 }

@@ -9,7 +9,10 @@ using Xunit;
 
 namespace Ryokan.XenStore.Tests;
 
-/// <summary>Debian's own xenstore clients (package xenstore-utils) against the store's socket.</summary>
+/// <summary>
+/// Debian's own xenstore clients against the store's socket: the installed ones, or those that eng/setup.sh
+/// unpacked (XENSTORE_TOOLS).
+/// </summary>
 public sealed class XenstoreUtilsTests : IAsyncLifetime
 {
     private readonly Store _store = new();
@@ -35,16 +38,22 @@ public sealed class XenstoreUtilsTests : IAsyncLifetime
 
     private Process Start(string tool, params string[] arguments)
     {
-        ProcessStartInfo start = new(tool, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        string unpacked = Environment.GetEnvironmentVariable("XENSTORE_TOOLS") ?? "";
+        string program = unpacked.Length > 0 ? $"{unpacked}/usr/bin/{tool}" : tool;
+        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["XENSTORED_PATH"] = SocketPath;
-        start.Environment["PATH"] += ":/usr/sbin";
+        if (unpacked.Length > 0)
+        {
+            start.Environment["LD_LIBRARY_PATH"] = unpacked + "/usr/lib/x86_64-linux-gnu";
+        }
         try
         {
             return Process.Start(start)!;
         }
         catch (System.ComponentModel.Win32Exception)
         {
-            throw new InvalidOperationException($"{tool} is missing: install the package xenstore-utils");
+            throw new InvalidOperationException(
+                $"{program} is missing: run eng/setup.sh, or install the package xenstore-utils");
         }
     }
 
