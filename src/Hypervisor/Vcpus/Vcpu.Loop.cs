@@ -13,6 +13,7 @@ internal sealed partial class Vcpu
 
     private void RunLoop()
     {
+        LeaveQuiet();
         while (PrepareToRun())
         {
             Cpu.Run(out VcpuExit exit);

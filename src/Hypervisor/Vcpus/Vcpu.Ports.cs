@@ -28,7 +28,7 @@ internal sealed partial class Vcpu
         {
             return false;
         }
-        for (uint p = port; p < port + (uint)size; p++)
+        for (uint p = port; p < port + (uint)Math.Max(size, 1); p++)
         {
             if (p >= IoBitmapPorts || !TryCopyIn(IoBitmap + p / 8, out byte bits) || (bits >> (int)(p & 7) & 1) != 0)
             {

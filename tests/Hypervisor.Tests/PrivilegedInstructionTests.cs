@@ -1,0 +1,178 @@
+using Ryokan.Engine;
+using Ryokan.X86;
+using Ryokan.Xen.Abi;
+using Xunit;
+
+namespace Ryokan.Hypervisor.Tests;
+
+/// <summary>Instruction emulation and the CPUID policy.</summary>
+public sealed class PrivilegedInstructionTests
+{
+    private const ulong FaultHandler = 0x9000;
+
+    /// <summary>Plays one privileged instruction of two bytes; gives the registers after it.</summary>
+    private static VcpuRegisters Play(TestDomain d, VcpuExit exit, bool kernel = true, bool handlers = true)
+    {
+        VcpuRegisters seen = default;
+        if (handlers)
+        {
+            d.Vcpu.Traps[13] = new TrapInfo { Vector = 13, Address = FaultHandler };
+        }
+        d.Vcpu.KernelSp = TestDomain.KernelStackTop;
+        exit.Kind = ExitKind.Privileged;
+        exit.Length = 2;
+        d.Play(cpu =>
+        {
+            cpu.Registers.Rip = 0x1000;
+            cpu.Registers.KernelMode = kernel ? (byte)1 : (byte)0;
+            return exit;
+        }, cpu =>
+        {
+            seen = cpu.Registers;
+            return default;
+        });
+        return seen;
+    }
+
+    private static VcpuExit Op(PrivilegedOperation operation) => new() { Operation = operation };
+
+    [Fact]
+    public void FirstInstructionWritesGsBaseBeforeAnyHandlerExists()
+    {
+        using TestDomain d = new();
+        d.Cpu.Registers[Gpr.Rcx] = 0xc0000101;
+        d.Cpu.Registers[Gpr.Rax] = 0x8301a000;
+        d.Cpu.Registers[Gpr.Rdx] = 0xffffffff;
+        VcpuRegisters seen = Play(d, Op(PrivilegedOperation.Wrmsr), handlers: false);
+        Assert.Equal((0xffffffff8301a000, 0x1002ul), (seen.GsBase, seen.Rip));
+    }
+
+    [Theory]
+    [InlineData(0x277, 0x0000000000070406ul, 0x00050100ul)]
+    [InlineData(0x1b, 0xfee00900ul, 0ul)]
+    [InlineData(0xc0000080, 0xd01ul, 0ul)]
+    public void KnownMsrsRead(uint msr, ulong eax, ulong edx)
+    {
+        using TestDomain d = new();
+        d.Cpu.Registers[Gpr.Rcx] = msr;
+        VcpuRegisters seen = Play(d, Op(PrivilegedOperation.Rdmsr));
+        Assert.Equal((eax, edx == 0x00050100 ? 0x0501ul : edx), (seen[Gpr.Rax], seen[Gpr.Rdx]));
+    }
+
+    [Fact]
+    public void UnknownMsrFaultsOnceThereAreHandlers()
+    {
+        using TestDomain with = new(), without = new();
+        with.Cpu.Registers[Gpr.Rcx] = without.Cpu.Registers[Gpr.Rcx] = 0x34;
+        Assert.Equal(FaultHandler, Play(with, Op(PrivilegedOperation.Rdmsr)).Rip);
+        Assert.Equal(0x1002u, Play(without, Op(PrivilegedOperation.Rdmsr), handlers: false).Rip);
+    }
+
+    [Theory]
+    [InlineData(PrivilegedOperation.Rdmsr)]
+    [InlineData(PrivilegedOperation.ReadCr)]
+    [InlineData(PrivilegedOperation.Cli)]
+    [InlineData(PrivilegedOperation.In)]
+    [InlineData(PrivilegedOperation.Wbinvd)]
+    [InlineData(PrivilegedOperation.Hlt)]
+    public void UserModeFaults(PrivilegedOperation operation)
+    {
+        using TestDomain d = new();
+        d.Vcpu.Iopl = 1;
+        Assert.Equal(FaultHandler, Play(d, Op(operation), kernel: false).Rip);
+    }
+
+    [Fact]
+    public void CliDoesNotTouchTheEventMask()
+    {
+        using TestDomain d = new();
+        d.Vcpu.Iopl = 1;
+        d.Vcpu.UpcallMask = 0;
+        Assert.Equal(0x1002u, Play(d, Op(PrivilegedOperation.Cli)).Rip);
+        Assert.Equal(0, d.Vcpu.UpcallMask);
+    }
+
+    [Fact]
+    public void PortsReadOnes()
+    {
+        using TestDomain d = new();
+        d.Vcpu.Iopl = 1;
+        d.Cpu.Registers[Gpr.Rax] = 0x1111_2222_3333_4444;
+        VcpuRegisters seen = Play(d, new VcpuExit { Operation = PrivilegedOperation.In, Port = 0xcfc, Size = 2 });
+        Assert.Equal(0x1111_2222_3333_fffful, seen[Gpr.Rax]);
+    }
+
+    [Theory]
+    [InlineData(0x3f8, true)]
+    [InlineData(0x3f9, false)]
+    [InlineData(0x500, false)]
+    public void UserPortsFollowTheBitmap(ushort port, bool allowed)
+    {
+        using TestDomain d = new();
+        d.Put(TestDomain.ScratchVa + 0x3f8 / 8, (byte)0xfe);
+        d.Vcpu.IoBitmap = TestDomain.ScratchVa;
+        d.Vcpu.IoBitmapPorts = 0x400;
+        VcpuRegisters seen = Play(
+            d, new VcpuExit { Operation = PrivilegedOperation.In, Port = port, Size = 1 }, kernel: false);
+        Assert.Equal(allowed ? 0x1002 : FaultHandler, seen.Rip);
+    }
+
+    [Fact]
+    public void ControlRegisters()
+    {
+        using TestDomain d = new();
+        d.Cpu.Registers.TaskSwitched = 1;
+        Assert.Equal(0x8005003bu,
+            Play(d, new VcpuExit { Operation = PrivilegedOperation.ReadCr, Number = 0, Register = Gpr.Rbx })[Gpr.Rbx]);
+        using TestDomain e = new();
+        Assert.Equal(TestDomain.L4 << 12,
+            Play(e, new VcpuExit { Operation = PrivilegedOperation.ReadCr, Number = 3, Register = Gpr.R15 })[Gpr.R15]);
+        using TestDomain f = new();
+        f.Cpu.Registers[Gpr.Rdx] = TestDomain.UserL4 << 12;
+        Play(f, new VcpuExit { Operation = PrivilegedOperation.WriteCr, Number = 3, Register = Gpr.Rdx });
+        Assert.Equal(TestDomain.UserL4, f.Cpu.KernelRoot);
+    }
+
+    [Fact]
+    public void CpuidHidesWhatAPvGuestMayNotSee()
+    {
+        using TestDomain d = new(vcpus: 2);
+        CpuidResult features = d.Domain.Cpuid.Get(1, 1, 0);
+        const uint psePgeMtrr = 1 << 3 | 1 << 13 | 1 << 12 | 1 << 17;
+        Assert.Equal(0u, features.Edx & psePgeMtrr);
+        Assert.Equal(1u, features.Ebx >> 24);
+        Assert.NotEqual(0u, features.Ecx & (1u << 31));
+        Assert.NotEqual(0u, features.Ecx & (1u << 27));
+        Assert.Equal(0u, features.Ecx & (1u << 17 | 1u << 21 | 1u << 24 | 1u << 5 | 1u << 3));
+        CpuidResult structured = d.Domain.Cpuid.Get(0, 7, 0);
+        Assert.Equal(0u, structured.Ebx & (1u << 7 | 1u << 20 | 1u << 10 | 1u << 16));
+        Assert.Equal(0u, structured.Ecx & (1u << 3 | 1u << 2 | 1u << 16));
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 0xa, 0));
+        CpuidResult state = d.Domain.Cpuid.Get(0, 0xd, 0);
+        Assert.Equal((7u, 832u, 832u, 0u), (state.Eax, state.Ebx, state.Ecx, state.Edx));
+        Assert.Equal(0u, d.Domain.Cpuid.Get(0, 0x80000001, 0).Edx & (1u << 26 | 1u << 3));
+        Assert.NotEqual(0u, d.Domain.Cpuid.Get(0, 0x16, 0).Eax);
+    }
+
+    [Fact]
+    public void XenLeavesSayPv()
+    {
+        using TestDomain d = new();
+        CpuidResult signature = d.Domain.Cpuid.Get(0, 0x40000000, 0);
+        Assert.Equal((0x40000005u, 0x566e6558u, 0x65584d4du, 0x4d4d566eu),
+            (signature.Eax, signature.Ebx, signature.Ecx, signature.Edx));
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 0x40000004, 0));
+        Assert.Equal(44u, d.Domain.Cpuid.Get(0, 0x40000005, 0).Ebx);
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 0x40000100, 0));
+    }
+
+    [Fact]
+    public void SingleStepTrapsAfterAnEmulatedInstruction()
+    {
+        using TestDomain d = new();
+        d.Vcpu.Traps[1] = new TrapInfo { Vector = 1, Address = 0x7000 };
+        d.Cpu.Registers.Rflags |= (ulong)Rflags.TF;
+        Assert.Equal(0x7000u, Play(d, Op(PrivilegedOperation.Clts)).Rip);
+        Assert.NotEqual(0u, d.Vcpu.Debug[6] & 0x4000);
+    }
+}
