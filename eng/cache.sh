@@ -37,15 +37,20 @@ say() { printf '%s\n' "$*" >&2; }
 # fail TEXT...: one clear line, and the end.
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# The host's apt, but downloads as the caller and with package lists of our own when RYOKAN_OWN_LISTS is set:
-# an ordinary user can neither refresh nor, on a fresh machine, find the lists of the system.
+# The host's apt, but downloads as the caller and, when RYOKAN_OWN_LISTS is set, with package lists of our own: an
+# ordinary user can neither refresh nor, on a fresh machine, find the lists of the system.
 apt_as_caller() {
-    local tool=$1
+    local tool=$1 own=${RYOKAN_OWN_LISTS:-}
     shift
     local options=(-o "APT::Sandbox::User=$(id -un)" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
-    if [[ -n "${RYOKAN_OWN_LISTS:-}" ]]; then
-        mkdir -p "$RYOKAN_CACHE/apt/lists/partial" "$RYOKAN_CACHE/apt/archives/partial"
-        options+=(-o "Dir::State::lists=$RYOKAN_CACHE/apt/lists" -o "Dir::Cache=$RYOKAN_CACHE/apt")
+    if [[ -n "${RYOKAN_FOREIGN:-}" ]]; then
+        own=1
+        options+=(-o APT::Architectures::=amd64 -o "APT::Architectures::=$RYOKAN_FOREIGN")
+    fi
+    if [[ -n "$own" ]]; then
+        local state=$RYOKAN_CACHE/apt${RYOKAN_FOREIGN:+-$RYOKAN_FOREIGN}
+        mkdir -p "$state/lists/partial" "$state/archives/partial"
+        options+=(-o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state")
     fi
     "$tool" "${options[@]}" "$@"
 }
@@ -55,7 +60,7 @@ refresh_package_lists() {
     [[ -z "${RYOKAN_LISTS_FRESH:-}" ]] || return 0
     say "refreshing the package lists"
     local output
-    if [[ $EUID -eq 0 ]]; then
+    if [[ $EUID -eq 0 && -z "${RYOKAN_FOREIGN:-}" ]]; then
         output=$(apt-get update -qq 2>&1) || fail "apt-get update: $output"
     else
         RYOKAN_OWN_LISTS=1
@@ -116,4 +121,18 @@ unpack_packages() {
     mkdir -p "$(dirname "$tree")"
     mv "$work/tree" "$tree"
     rm -rf "$work"
+}
+
+# unpack_foreign_packages ARCHITECTURE TREE PACKAGE...: the same for packages of another architecture, which this
+# machine need not be configured for.
+unpack_foreign_packages() {
+    local architecture=$1 tree=$2 package
+    shift 2
+    (
+        RYOKAN_FOREIGN=$architecture
+        RYOKAN_LISTS_FRESH=
+        names=()
+        for package in "$@"; do names+=("$package:$architecture"); done
+        unpack_packages "$tree" "${names[@]}"
+    )
 }

@@ -13,9 +13,13 @@ tree=$1
 output=$2
 inode=0
 
+# Zeros up to a multiple of four. No processes here: a tree may have thousands of files.
 pad() {
-    local count=$(((4 - $1 % 4) % 4))
-    ((count == 0)) || printf '%.*s' "$count" '000' | tr 0 '\0'
+    case $(($1 % 4)) in
+    1) printf '\0\0\0' ;;
+    2) printf '\0\0' ;;
+    3) printf '\0' ;;
+    esac
 }
 
 # entry NAME MODE(number) LINKS SIZE RDEV_MAJOR RDEV_MINOR: the header; the caller writes SIZE bytes of data.
@@ -42,7 +46,7 @@ archive() {
             ;;
         f)
             entry "$name" $((8#100000 | 8#$mode)) 1 "$size" 0 0
-            cat "$tree/$name"
+            ((size == 0)) || cat "$tree/$name"
             pad "$size"
             ;;
         l)
