@@ -107,12 +107,12 @@ internal sealed class HostedRun
         ShutdownReason reason = _guest.Domain.WaitForShutdown(Timeout.InfiniteTimeSpan)!.Value;
         _guest.Console.Dispose();
         End(reason);
+        FinishClients();
         if (_end!.Action is ShutdownAction.Preserve or ShutdownAction.RenameRestart)
         {
             _released.Wait();
+            FinishClients();
         }
-        console.Dispose();
-        FinishClients();
         _guest.Dispose();
 
         void Stop(PosixSignalContext context)
