@@ -75,16 +75,16 @@ internal static class DomainProcess
         }
         catch (JsonException)
         {
-            return $"the domain's process ended before the guest ran: {LastLine(errors)}";
+            return $"the domain's process ended before the guest ran: {FirstLine(errors)}";
         }
     }
 
-    /// <summary>The last line of what a process said, for messages.</summary>
-    public static string LastLine(string errors)
+    /// <summary>What a process that failed said first: the lines after it are its call stack.</summary>
+    public static string FirstLine(string errors)
     {
         try
         {
-            return File.ReadLines(errors).LastOrDefault(line => line.Length != 0) ?? "it said nothing";
+            return File.ReadLines(errors).FirstOrDefault(line => line.Length != 0) ?? "it said nothing";
         }
         catch (IOException)
         {

@@ -105,7 +105,7 @@ internal sealed class Supervisor(DomainRegistry registry)
             Reason = EndReason.Lost,
             At = DateTimeOffset.UtcNow,
             Summary = "its process ended without saying why: "
-                + DomainProcess.LastLine(Path.Combine(record.Directory, DomainFiles.Errors)),
+                + DomainProcess.FirstLine(Path.Combine(record.Directory, DomainFiles.Errors)),
             Action = record.Spec.Config.OnCrash,
         };
     }
