@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -16,21 +15,29 @@ internal sealed class DomainProcess(int id)
     /// <summary>Process id.</summary>
     public int Id => id;
 
-    /// <summary>The process that maps guest RAM and was started for this guest; null when there is none (yet).</summary>
-    public static DomainProcess? Find(string guestName)
+    /// <summary>The process of the named guest; null when there is none (yet).</summary>
+    /// <param name="xm">The command, which knows the domain id.</param>
+    public static DomainProcess? Find(string xm, string guestName)
     {
-        List<int> candidates = [];
+        using ConsoleProcess domid = new(xm, ["domid", guestName]);
+        if (domid.WaitForExit(TimeSpan.FromSeconds(10)) != 0
+            || domid.Lines.Select(l => l.Text.Trim()).FirstOrDefault() is not { Length: > 0 } id)
+        {
+            return null;
+        }
+
         foreach (string directory in Directory.EnumerateDirectories("/proc"))
         {
+            // DomainHost --domain DIRECTORY, and the directory is named for the id.
             if (int.TryParse(Path.GetFileName(directory), NumberStyles.None, null, out int process)
-                && Read($"/proc/{process}/maps").Contains(GuestRamMapping, StringComparison.Ordinal))
+                && Read($"/proc/{process}/cmdline").Split('\0') is [_, "--domain", string home, ..]
+                && Path.GetFileName(home) == id)
             {
-                candidates.Add(process);
+                return new DomainProcess(process);
             }
         }
 
-        int[] named = [.. candidates.Where(p => IsAbout(p, guestName))];
-        return named.Length == 1 ? new DomainProcess(named[0]) : null;
+        return null;
     }
 
     /// <summary>Bytes resident in the process that are not guest RAM; null when the process is gone.</summary>
@@ -69,10 +76,6 @@ internal sealed class DomainProcess(int id)
         return (double.Parse(fields[11], CultureInfo.InvariantCulture)
             + double.Parse(fields[12], CultureInfo.InvariantCulture)) / ClockTicksPerSecond;
     }
-
-    private static bool IsAbout(int process, string guestName) =>
-        Read($"/proc/{process}/cmdline").Contains(guestName, StringComparison.Ordinal)
-        || Read($"/proc/{process}/environ").Contains(guestName, StringComparison.Ordinal);
 
     private static string Read(string path)
     {

@@ -9,6 +9,8 @@ internal sealed class Options
 {
     public const string Usage = """
         usage: ./bench [--quick] [--rounds N] [--only GROUP[,GROUP...]] [--no-qemu] [--no-ryokan] [--output DIRECTORY]
+                       [--readme]
+          --readme: put the summary into README.md
           GROUP: cpu, kernel, real, scale, boot, idle
         """;
 
@@ -21,6 +23,9 @@ internal sealed class Options
 
     /// <summary>Where the report goes.</summary>
     public string Output { get; private set; } = "benchmarks/results";
+
+    /// <summary>True when the summary goes into README.md, between its two marks.</summary>
+    public bool UpdateReadme { get; private set; }
 
     private HashSet<string>? _only;
 
@@ -50,6 +55,9 @@ internal sealed class Options
                     break;
                 case "--no-ryokan":
                     options.WithRyokan = false;
+                    break;
+                case "--readme":
+                    options.UpdateReadme = true;
                     break;
                 case "--output":
                     options.Output = Value(rest, argument);

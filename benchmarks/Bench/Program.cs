@@ -34,8 +34,27 @@ internal static class Program
             report.WriteJson(json);
         }
 
+        if (options.UpdateReadme)
+        {
+            UpdateReadme(report.Summary(Path.GetRelativePath(Environment.CurrentDirectory, stem + ".md")));
+        }
+
         Console.WriteLine(markdown);
         Console.Error.WriteLine($"written to {stem}.md and {stem}.json");
         return samples.Problems.Count == 0 ? 0 : 1;
+    }
+
+    /// <summary>Replaces what stands between the two marks.</summary>
+    private static void UpdateReadme(string summary)
+    {
+        const string begin = "<!-- figures: written by ./bench --readme -->\n", end = "<!-- end of figures -->";
+        string text = File.ReadAllText("README.md");
+        int from = text.IndexOf(begin, StringComparison.Ordinal), to = text.IndexOf(end, StringComparison.Ordinal);
+        if (from < 0 || to < from)
+        {
+            throw new InvalidOperationException("README.md has lost the marks around its figures");
+        }
+
+        File.WriteAllText("README.md", text[..(from + begin.Length)] + summary + text[to..]);
     }
 }

@@ -37,6 +37,39 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
         return text.ToString();
     }
 
+    /// <summary>The few figures that README.md shows; what was not measured is not mentioned.</summary>
+    /// <param name="source">The file with the whole report, relative to the repository.</param>
+    public string Summary(string source)
+    {
+        StringBuilder text = new();
+        text.AppendLine("| | Ryokan | QEMU (TCG) |").AppendLine("|---|---:|---:|");
+        foreach (Group group in Group.All.Where(g => samples.GeometricMean(g.Name, "Ryokan") is not null))
+        {
+            if (group.Name != "scale")
+            {
+                string means = Ratios(s => samples.GeometricMean(group.Name, s));
+                Append(text, $"| {group.Title}, times native (geometric mean) | {means} |");
+            }
+        }
+
+        if (samples.Median("boot", "boot", "Ryokan") is { } boot)
+        {
+            string qemu = Time(samples.Median("boot", "boot", "QEMU"));
+            Append(text, $"| From the command to the first line of user space | {Time(boot)} | {qemu} |");
+        }
+
+        if (Scaling("Ryokan") is { } scaling)
+        {
+            Append(text, $"| Work of two vCPUs compared with one | {Factor(scaling)} | {Factor(Scaling("QEMU"))} |");
+        }
+
+        text.AppendLine();
+        string[] shown = ["host CPU", "host cores", "date", "QEMU"];
+        string facts = string.Join("; ", machine.Where(m => shown.Contains(m.Name)).Select(m => m.Value));
+        Append(text, $"Measured by `./bench` ({facts}). All rows: [{source}]({source}).");
+        return text.ToString();
+    }
+
     private static void Append(StringBuilder text, FormattableString line) =>
         text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
 

@@ -107,9 +107,9 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         {
             long largest = 0;
             DomainProcess? domain = null;
-            while (!end.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(500)))
+            while (!end.WaitHandle.WaitOne(TimeSpan.FromSeconds(2)))
             {
-                domain ??= DomainProcess.Find(guestName);
+                domain ??= DomainProcess.Find(layout.Xm, guestName);
                 largest = Math.Max(largest, domain?.ResidentBeyondGuestRam() ?? 0);
             }
 
@@ -156,7 +156,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         Note("  idle guest: Ryokan");
         using ConsoleProcess guest = _ryokan!.Start(new GuestRequest(layout.Initramfs, 256, 1, "quiet mode=stay"));
         string name = _ryokan.LastGuestName;
-        if (guest.WaitForLine(FirstUserLine, _bootLimit) is null || DomainProcess.Find(name) is not { } domain)
+        if (guest.WaitForLine(FirstUserLine, _bootLimit) is null || DomainProcess.Find(layout.Xm, name) is not { } domain)
         {
             samples.Problems.Add("idle: the guest did not come up, or its process was not found");
             Destroy(name);
