@@ -39,7 +39,9 @@ public sealed unsafe partial class TimerDescriptor : IDisposable
             : throw new InvalidOperationException($"timerfd_create: errno {Marshal.GetLastPInvokeError()}");
     }
 
-    /// <summary>Expires at that time (nanoseconds; in the past: at once), <see cref="long.MaxValue"/>: never.</summary>
+    /// <summary>
+    /// Expires at that time (nanoseconds; in the past: at once), <see cref="long.MaxValue"/>: never.
+    /// </summary>
     public void Arm(long deadlineNanoseconds)
     {
         TimerSpec spec = default;

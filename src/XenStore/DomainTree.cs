@@ -45,7 +45,9 @@ public sealed record DomainDescription
 /// </summary>
 public sealed class DomainTree
 {
-    private const string OpenToGuest = "control,data,drivers,feature,attr,error";
+    private const string OpenToGuest = "data,drivers,feature,attr,error";
+    private const string ControlOpenToGuest =
+        "shutdown,sysrq,feature-suspend,feature-poweroff,feature-reboot";
 
     private readonly StoreConnection _domain0;
     private readonly int _domain;
@@ -99,16 +101,16 @@ public sealed class DomainTree
         Put(t, Home + "/store/port", Number(d.StorePort));
         for (int i = 0; i < d.MaximumVcpus; i++)
         {
-            Put(t, string.Create(CultureInfo.InvariantCulture, $"{Home}/cpu/{i}/availability"),
-                i < d.Vcpus ? "online" : "offline");
+            Put(t, AvailabilityPath(i), i < d.Vcpus ? "online" : "offline");
         }
         Directory(t, Home + "/device", ReadOnly);
         Directory(t, Home + "/device/suspend/event-channel", GuestOwned);
+        Directory(t, Home + "/control", ReadOnly);
         foreach (string name in OpenToGuest.Split(','))
         {
-            Directory(t, $"{Home}/{name}", name == "control" ? ReadOnly : GuestOwned);
+            Directory(t, $"{Home}/{name}", GuestOwned);
         }
-        foreach (string name in (string[])["shutdown", "sysrq", "feature-suspend", "feature-poweroff", "feature-reboot"])
+        foreach (string name in ControlOpenToGuest.Split(','))
         {
             Directory(t, $"{Home}/control/{name}", GuestOwned);
         }
@@ -121,7 +123,9 @@ public sealed class DomainTree
         Put(t, _vm + "/image/ostype", "linux");
     }
 
-    /// <summary>The first console is no device of its own directory: its front end is /local/domain/N/console.</summary>
+    /// <summary>
+    /// The first console is no device of its own directory: its front end is /local/domain/N/console.
+    /// </summary>
     private void AddConsoleBackend(uint t)
     {
         string back = BackendPath("console", 0);
@@ -193,8 +197,11 @@ public sealed class DomainTree
     public void SetMemoryTarget(ulong kib) => Put(0, Home + "/memory/target", Number(kib));
 
     /// <summary>Asks the guest to take a vCPU on- or offline.</summary>
-    public void SetVcpuAvailability(int vcpu, bool online) => Put(
-        0, string.Create(CultureInfo.InvariantCulture, $"{Home}/cpu/{vcpu}/availability"), online ? "online" : "offline");
+    public void SetVcpuAvailability(int vcpu, bool online) =>
+        Put(0, AvailabilityPath(vcpu), online ? "online" : "offline");
+
+    private string AvailabilityPath(int vcpu) =>
+        string.Create(CultureInfo.InvariantCulture, $"{Home}/cpu/{vcpu}/availability");
 
     /// <summary>Removes all nodes of the domain, its back ends' too, and releases it.</summary>
     public void Destroy()

@@ -23,9 +23,11 @@ public sealed class Store
 
     /// <summary>Connects a domain. Domain 0 may do everything and has no quota.</summary>
     /// <param name="home">what relative paths start from; null: the domain's /local/domain/N</param>
-    public StoreConnection Connect(int domain, IWatchSink? sink = null, StoreQuota? quota = null, string? home = null)
+    public StoreConnection Connect(
+        int domain, IWatchSink? sink = null, StoreQuota? quota = null, string? home = null)
     {
-        StoreConnection connection = new(this, domain, sink, quota ?? new StoreQuota(), home ?? StorePath.OfDomain(domain));
+        StoreConnection connection =
+            new(this, domain, sink, quota ?? new StoreQuota(), home ?? StorePath.OfDomain(domain));
         lock (Lock)
         {
             _connections.Add(connection);
@@ -49,7 +51,9 @@ public sealed class Store
         }
     }
 
-    /// <summary>Forgets a domain (fires @releaseDomain); its nodes stay. False when it was not known.</summary>
+    /// <summary>
+    /// Forgets a domain (fires @releaseDomain); its nodes stay. False when it was not known.
+    /// </summary>
     public bool ReleaseDomain(int domain)
     {
         lock (Lock)

@@ -55,12 +55,14 @@ public sealed partial class StoreConnection : IDisposable
     }
 
     /// <summary>Names of a node's children, and the generation of that list.</summary>
-    public StoreError Directory(uint transaction, string path, out IReadOnlyList<string> names, out ulong generation)
+    public StoreError Directory(
+        uint transaction, string path, out IReadOnlyList<string> names, out ulong generation)
     {
         lock (_store.Lock)
         {
             StoreError error = Get(
-                transaction, path, StoreAccess.Read, out StoreView? view, out string absolute, out StoreNode? node);
+                transaction, path, StoreAccess.Read, out StoreView? view, out string absolute,
+                out StoreNode? node);
             if (node != null)
             {
                 view!.NoteChildren(absolute);
@@ -71,7 +73,8 @@ public sealed partial class StoreConnection : IDisposable
         }
     }
 
-    public StoreError GetPermissions(uint transaction, string path, out ImmutableArray<StorePermission> permissions)
+    public StoreError GetPermissions(
+        uint transaction, string path, out ImmutableArray<StorePermission> permissions)
     {
         lock (_store.Lock)
         {
@@ -81,7 +84,9 @@ public sealed partial class StoreConnection : IDisposable
         }
     }
 
-    /// <summary>Sets a value; the node and missing parents are made, with the permissions of the nearest parent.</summary>
+    /// <summary>
+    /// Sets a value; the node and missing parents are made, with the permissions of the nearest parent.
+    /// </summary>
     public StoreError Write(uint transaction, string path, ReadOnlySpan<byte> value)
     {
         if (!IsPrivileged && value.Length > _quota.ValueBytes)
@@ -99,7 +104,8 @@ public sealed partial class StoreConnection : IDisposable
         lock (_store.Lock)
         {
             StoreError error = Get(
-                transaction, path, StoreAccess.Write, out StoreView? view, out string absolute, out StoreNode? node);
+                transaction, path, StoreAccess.Write, out StoreView? view, out string absolute,
+                out StoreNode? node);
             if (error == StoreError.ENOENT && view != null && absolute.Length > 0)
             {
                 error = Create(view, absolute, value);
@@ -134,7 +140,8 @@ public sealed partial class StoreConnection : IDisposable
         }
         for (int i = missing.Count - 1; i >= 0; i--)
         {
-            view.Set(missing[i], i == 0 ? value : null, permissions, _store.NextGeneration(), isImplied: i > 0);
+            bool implied = i > 0;
+            view.Set(missing[i], implied ? null : value, permissions, _store.NextGeneration(), implied);
         }
         return StoreError.None;
     }
@@ -164,7 +171,8 @@ public sealed partial class StoreConnection : IDisposable
     }
 
     /// <summary>Sets permissions; only the owner may, and only domain 0 may give the node away.</summary>
-    public StoreError SetPermissions(uint transaction, string path, ImmutableArray<StorePermission> permissions)
+    public StoreError SetPermissions(
+        uint transaction, string path, ImmutableArray<StorePermission> permissions)
     {
         if (permissions.IsDefaultOrEmpty)
         {
@@ -177,8 +185,8 @@ public sealed partial class StoreConnection : IDisposable
         lock (_store.Lock)
         {
             StoreError error = Get(
-                transaction, path, StoreAccess.Write | StoreAccess.Owner, out StoreView? view, out string absolute,
-                out StoreNode? node);
+                transaction, path, StoreAccess.Write | StoreAccess.Owner, out StoreView? view,
+                out string absolute, out StoreNode? node);
             if (error == StoreError.None && !IsPrivileged && permissions[0].Domain != node!.Owner)
             {
                 error = StoreError.EPERM;
@@ -213,11 +221,12 @@ public sealed partial class StoreConnection : IDisposable
 
     /// <summary>
     /// Finds a node and checks that the connection may do that with it. ENOENT is told only to who may do it
-    /// with the nearest existing parent; others learn nothing but EACCES. <paramref name="absolute"/> is empty
-    /// when nothing was looked at.
+    /// with the nearest existing parent; others learn nothing but EACCES. <paramref name="absolute"/> is
+    /// empty when nothing was looked at.
     /// </summary>
     private StoreError Get(
-        uint transaction, string path, StoreAccess wanted, out StoreView? view, out string absolute, out StoreNode? node)
+        uint transaction, string path, StoreAccess wanted, out StoreView? view, out string absolute,
+        out StoreNode? node)
     {
         node = null;
         absolute = "";

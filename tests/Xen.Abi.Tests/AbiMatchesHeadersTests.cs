@@ -38,7 +38,7 @@ public sealed class AbiMatchesHeadersTests
         Dictionary<string, string> c = CHeaders.Evaluate(constants.Select(CName));
         List<string> wrong = constants
             .Where(f => c[CName(f)] != CHeaders.Format(f.GetRawConstantValue()!))
-            .Select(f => $"{CName(f)} is {c[CName(f)]}, {f.DeclaringType!.Name}.{f.Name} is {f.GetRawConstantValue()}")
+            .Select(f => $"{CName(f)} is {c[CName(f)]}, here {f.GetRawConstantValue()}")
             .ToList();
         Assert.Empty(wrong);
     }
@@ -64,7 +64,9 @@ public sealed class AbiMatchesHeadersTests
             .Select(x => $"{x.What}: {x.Expression} is {values[x.Expression]}, here {x.Have}"));
     }
 
-    /// <summary>Families of which nothing may be left out: a new sub-operation must not be met by surprise.</summary>
+    /// <summary>
+    /// Families of which nothing may be left out: a new sub-operation must not be met by surprise.
+    /// </summary>
     [Theory]
     [InlineData("__HYPERVISOR_", "__HYPERVISOR_dom0_op")]
     [InlineData("EVTCHNOP_")]

@@ -14,12 +14,12 @@ namespace Ryokan.Xen.Abi.Tests;
 internal static class CHeaders
 {
     /// <summary>The folder of xen.h: eng/setup.sh unpacks the headers where they are not installed.</summary>
-    private static readonly string s_headers = Environment.GetEnvironmentVariable("XEN_HEADERS") is { Length: > 0 } set
-        ? set : "/usr/include/xen";
+    private static readonly string s_headers =
+        Environment.GetEnvironmentVariable("XEN_HEADERS") is { Length: > 0 } set ? set : "/usr/include/xen";
 
     private static readonly string s_missing =
-        $"Xen's headers ({s_headers}/xen.h) or the C compiler are missing: run eng/setup.sh, or install the packages "
-        + "libxen-dev, gcc and libc6-dev";
+        $"Xen's headers ({s_headers}/xen.h) or the C compiler are missing: run eng/setup.sh, or install the "
+        + "packages libxen-dev, gcc and libc6-dev";
 
     private static readonly string[] s_includes =
     [

@@ -18,7 +18,8 @@ internal sealed class FakeRing : IXenStoreRing
 
     public Span<byte> Page => _page;
 
-    public ref XenstoreDomainInterface Interface => ref MemoryMarshal.AsRef<XenstoreDomainInterface>(_page.AsSpan());
+    public ref XenstoreDomainInterface Interface =>
+        ref MemoryMarshal.AsRef<XenstoreDomainInterface>(_page.AsSpan());
 
     public void NoteWritten(int offset, int length)
     {
@@ -32,7 +33,10 @@ internal sealed class FakeRing : IXenStoreRing
 
     public void Queue(uint type, string payload, uint request = 1, uint transaction = 0)
     {
-        XsdSockmsg header = new() { Type = type, ReqId = request, TxId = transaction, Len = (uint)payload.Length };
+        XsdSockmsg header = new()
+        {
+            Type = type, ReqId = request, TxId = transaction, Len = (uint)payload.Length,
+        };
         _unsent.AddRange(MemoryMarshal.AsBytes(new Span<XsdSockmsg>(ref header)));
         _unsent.AddRange(Encoding.Latin1.GetBytes(payload));
     }

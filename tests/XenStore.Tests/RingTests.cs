@@ -223,7 +223,9 @@ public sealed class RingTests
             () => ring.Exchange() | true && ring.TakeMessages() is ["2/3 "], TimeSpan.FromSeconds(10)));
     }
 
-    /// <summary>Any bytes, any indices, at any time: no exception, no endless loop, no write outside the page.</summary>
+    /// <summary>
+    /// Any bytes, any indices, at any time: no exception, no endless loop, no write outside the page.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
@@ -268,20 +270,25 @@ public sealed class RingTests
         }
     }
 
-    /// <summary>Requests made of plausible pieces, half of them broken, against a guest's connection.</summary>
+    /// <summary>
+    /// Requests made of plausible pieces, half of them broken, against a guest's connection.
+    /// </summary>
     [Fact]
     public void Fuzzed_requests_are_always_answered()
     {
         Random random = new(11);
         string[] pieces =
         [
-            "data", "/", "/local/domain/5/data/a/b", "\0", "\0\0", "T\0", "F\0", "n5\0", "r0\0", "//", "@x", "@introduceDomain\0",
-            new string('a', 3000), "5\0", "99999999999999999999\0", "ÿ", "data/a\0", "data/a/b/c/d/e/f\0value", "..", "",
+            "data", "/", "/local/domain/5/data/a/b", "\0", "\0\0", "T\0", "F\0", "n5\0", "r0\0", "//", "@x",
+            "@introduceDomain\0",
+            new string('a', 3000), "5\0", "99999999999999999999\0", "ÿ", "data/a\0",
+            "data/a/b/c/d/e/f\0value", "..", "",
         ];
         WireCounter counter = new(_store);
         for (int i = 0; i < 50_000; i++)
         {
-            string payload = string.Concat(Enumerable.Range(0, random.Next(4)).Select(_ => pieces[random.Next(pieces.Length)]));
+            string payload = string.Concat(
+                Enumerable.Range(0, random.Next(4)).Select(_ => pieces[random.Next(pieces.Length)]));
             byte[] bytes = Encoding.Latin1.GetBytes(payload)[..Math.Min(payload.Length, 4096)];
             counter.Send((uint)random.Next(25), (uint)random.Next(12), bytes);
         }

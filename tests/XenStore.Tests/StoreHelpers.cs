@@ -38,7 +38,8 @@ internal static class StoreHelpers
         return error == StoreError.None ? string.Join(' ', names) : $"[{error}]";
     }
 
-    public static StoreError Allow(this StoreConnection c, string path, string permissions, uint transaction = 0) =>
+    public static StoreError Allow(
+        this StoreConnection c, string path, string permissions, uint transaction = 0) =>
         c.SetPermissions(transaction, path, StorePermission.List(permissions));
 
     public static uint Begin(this StoreConnection c) =>

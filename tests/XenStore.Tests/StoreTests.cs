@@ -144,7 +144,8 @@ public sealed class StoreTests
     [Fact]
     public void Quotas_hold_for_guests_and_not_for_domain_0()
     {
-        StoreConnection small = _store.Connect(5, quota: new StoreQuota { Nodes = 5, ValueBytes = 10, Permissions = 2 });
+        StoreConnection small = _store.Connect(
+            5, quota: new StoreQuota { Nodes = 5, ValueBytes = 10, Permissions = 2 });
         int made = 0;
         while (made < 100 && small.Put($"data/n{made}", "1") == StoreError.None)
         {
@@ -190,7 +191,8 @@ public sealed class StoreTests
     [InlineData("write", "/a/new", "/a/other", false)]
     [InlineData("write", "/a/new", "/a/new", true)]
     [InlineData("remove", "/a/x", "/a/y", false)]
-    public void Transactions_conflict_when_what_they_used_changed(string act, string path, string changed, bool conflict)
+    public void Transactions_conflict_when_what_they_used_changed(
+        string act, string path, string changed, bool conflict)
     {
         _root.Put("/a/x", "1");
         _root.Put("/a/y", "1");
@@ -291,7 +293,8 @@ public sealed class StoreTests
         System.Random random = new(3);
         for (int i = 0; i < 3000; i++)
         {
-            string path = "data/" + string.Join('/', Enumerable.Range(0, random.Next(1, 4)).Select(_ => random.Next(4)));
+            string path = "data/" + string.Join(
+                '/', Enumerable.Range(0, random.Next(1, 4)).Select(_ => random.Next(4)));
             switch (random.Next(4))
             {
                 case 0: _guest.Put(path, "v"); break;

@@ -18,7 +18,10 @@ internal sealed class WireCounter
 
     public void Send(uint type, uint transaction, byte[] payload)
     {
-        XsdSockmsg header = new() { Type = type, ReqId = ++_request, TxId = transaction, Len = (uint)payload.Length };
+        XsdSockmsg header = new()
+        {
+            Type = type, ReqId = ++_request, TxId = transaction, Len = (uint)payload.Length,
+        };
         _session.Handle(header, payload);
         int length = _session.TakeOutput(_buffer);
         for (int at = 0; at < length;)

@@ -40,7 +40,10 @@ public sealed class XenstoreUtilsTests : IAsyncLifetime
     {
         string unpacked = Environment.GetEnvironmentVariable("XENSTORE_TOOLS") ?? "";
         string program = unpacked.Length > 0 ? $"{unpacked}/usr/bin/{tool}" : tool;
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(program, arguments)
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+        };
         start.Environment["XENSTORED_PATH"] = SocketPath;
         if (unpacked.Length > 0)
         {
@@ -98,9 +101,9 @@ public sealed class XenstoreUtilsTests : IAsyncLifetime
     {
         DomainTree.Create(_root, new DomainDescription
         {
-            Domain = 3, Name = "demo", Uuid = new Guid("11111111-2222-3333-4444-555555555555"), TargetKiB = 262144,
-            MaximumKiB = 262144, Vcpus = 1, MaximumVcpus = 2, ConsoleMfn = 100, ConsolePort = 2, StoreMfn = 99,
-            StorePort = 1,
+            Domain = 3, Name = "demo", Uuid = new Guid("11111111-2222-3333-4444-555555555555"),
+            TargetKiB = 262144, MaximumKiB = 262144, Vcpus = 1, MaximumVcpus = 2,
+            ConsoleMfn = 100, ConsolePort = 2, StoreMfn = 99, StorePort = 1,
         });
         string[] lines = Run("xenstore-ls", "-f", "-p", "/local/domain/3").Output.Split('\n')
             .Select(l => string.Join(' ', l.Split(' ', StringSplitOptions.RemoveEmptyEntries))).ToArray();
@@ -147,7 +150,8 @@ public sealed class XenstoreUtilsTests : IAsyncLifetime
     [Fact]
     public void Many_clients_at_once()
     {
-        List<Process> clients = [.. Enumerable.Range(0, 12).Select(i => Start("xenstore-write", $"/c/{i}", i.ToString()))];
+        List<Process> clients =
+            [.. Enumerable.Range(0, 12).Select(i => Start("xenstore-write", $"/c/{i}", i.ToString()))];
         foreach (Process client in clients)
         {
             Assert.True(client.WaitForExit(20_000));

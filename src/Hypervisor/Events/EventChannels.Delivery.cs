@@ -11,13 +11,17 @@ public sealed partial class EventChannels
     /// <summary>What a poll that waits for any port waits for.</summary>
     private const uint AnyPort = uint.MaxValue;
 
-    /// <summary>Port that each vCPU polls for; valid where its bit of <see cref="_pollers"/> is set.</summary>
+    /// <summary>
+    /// Port that each vCPU polls for; valid where its bit of <see cref="_pollers"/> is set.
+    /// </summary>
     private readonly uint[] _pollPorts;
 
     /// <summary>Bit n: vCPU n is in SCHEDOP_poll.</summary>
     private ulong _pollers;
 
-    /// <summary>EVTCHNOP_send. A send to an unbound port is lost and succeeds. -EINVAL: no port to send by.</summary>
+    /// <summary>
+    /// EVTCHNOP_send. A send to an unbound port is lost and succeeds. -EINVAL: no port to send by.
+    /// </summary>
     public long Send(uint port)
     {
         if (Port(port) is not { } p)
@@ -56,7 +60,9 @@ public sealed partial class EventChannels
         return 0;
     }
 
-    /// <summary>Raises an event of the guest from a back end; nothing happens when the guest closed the port.</summary>
+    /// <summary>
+    /// Raises an event of the guest from a back end; nothing happens when the guest closed the port.
+    /// </summary>
     public void NotifyGuest(uint port)
     {
         if (Port(port) is not { } p)
@@ -75,7 +81,9 @@ public sealed partial class EventChannels
         Told(vcpu, port);
     }
 
-    /// <summary>Raises a VIRQ (global ones: vCPU 0); nothing happens while the guest has not bound it.</summary>
+    /// <summary>
+    /// Raises a VIRQ (global ones: vCPU 0); nothing happens while the guest has not bound it.
+    /// </summary>
     public void RaiseVirq(int vcpu, uint virq)
     {
         uint port = Volatile.Read(ref _virqPorts[vcpu * (int)Virq.Count + (int)virq]);
@@ -95,7 +103,9 @@ public sealed partial class EventChannels
         Told(to, port);
     }
 
-    /// <summary>EVTCHNOP_unmask: clears the mask and delivers what was pending. -EINVAL: no such port.</summary>
+    /// <summary>
+    /// EVTCHNOP_unmask: clears the mask and delivers what was pending. -EINVAL: no such port.
+    /// </summary>
     public long Unmask(uint port)
     {
         if (Port(port) is not { } p)
@@ -115,7 +125,9 @@ public sealed partial class EventChannels
         return 0;
     }
 
-    /// <summary>The port's event is pending, masked or not (SCHEDOP_poll). False for a port that is none.</summary>
+    /// <summary>
+    /// The port's event is pending, masked or not (SCHEDOP_poll). False for a port that is none.
+    /// </summary>
     public bool IsPending(uint port) =>
         port < MaxPorts && (_fifo is { } fifo ? fifo.IsPending(port) : _twoLevel.IsPending(port));
 

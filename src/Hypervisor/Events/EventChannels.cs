@@ -62,7 +62,9 @@ public sealed partial class EventChannels
         _pollPorts = new uint[vcpus];
     }
 
-    /// <summary>EVTCHNOP_alloc_unbound. -ESRCH, -EPERM: the channel would be another domain's; -ENOSPC.</summary>
+    /// <summary>
+    /// EVTCHNOP_alloc_unbound. -ESRCH, -EPERM: the channel would be another domain's; -ENOSPC.
+    /// </summary>
     public long AllocUnbound(ushort dom, ushort remoteDom, out uint port)
     {
         port = 0;
@@ -193,7 +195,9 @@ public sealed partial class EventChannels
         }
     }
 
-    /// <summary>EVTCHNOP_status. <paramref name="status"/> is filled in on success. -EINVAL, -ESRCH, -EPERM.</summary>
+    /// <summary>
+    /// EVTCHNOP_status. <paramref name="status"/> is filled in on success. -EINVAL, -ESRCH, -EPERM.
+    /// </summary>
     public long Status(ref EvtchnStatus status)
     {
         long error = CheckOwn(status.Dom);
@@ -323,7 +327,9 @@ public sealed partial class EventChannels
         return 0;
     }
 
-    /// <summary>Closes the monitor's end: the guest's port is unbound again. Does nothing on any other port.</summary>
+    /// <summary>
+    /// Closes the monitor's end: the guest's port is unbound again. Does nothing on any other port.
+    /// </summary>
     public void UnbindBackend(uint port)
     {
         if (Port(port) is { } p)
@@ -395,6 +401,8 @@ public sealed partial class EventChannels
     private static bool IsPerVcpu(uint virq) =>
         virq is Virq.Timer or Virq.Debug or Virq.Xenoprof or Virq.Xenpmu;
 
-    /// <summary>The vCPU in whose table a VIRQ port stands: global ones are vCPU 0's wherever they go.</summary>
+    /// <summary>
+    /// The vCPU in whose table a VIRQ port stands: global ones are vCPU 0's wherever they go.
+    /// </summary>
     private static int VirqOwner(EventPort p) => IsPerVcpu(p.Virq) ? p.Vcpu : 0;
 }

@@ -4,7 +4,9 @@ using Ryokan.Xen.Abi;
 
 namespace Ryokan.Hypervisor.Events;
 
-/// <summary>What a port is bound to; the numbers are those of EVTCHNOP_status (xen/event_channel.h).</summary>
+/// <summary>
+/// What a port is bound to; the numbers are those of EVTCHNOP_status (xen/event_channel.h).
+/// </summary>
 internal enum PortState : byte
 {
     Free = (byte)EventChannelStatus.Closed,

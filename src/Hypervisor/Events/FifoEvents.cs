@@ -41,7 +41,9 @@ internal sealed class FifoEvents(GuestFrames frames, int vcpus)
         public readonly Lock Lock = new();
         public readonly uint[] Tails = new uint[EventFifo.MaxQueues];
 
-        /// <summary>Frame index &lt;&lt; 12 | offset of the control block; -1 until the guest gave one.</summary>
+        /// <summary>
+        /// Frame index &lt;&lt; 12 | offset of the control block; -1 until the guest gave one.
+        /// </summary>
         public long ControlBlock = -1;
     }
 
@@ -93,7 +95,9 @@ internal sealed class FifoEvents(GuestFrames frames, int vcpus)
         return 0;
     }
 
-    /// <summary>Makes the event pending, links it when it is unmasked; true when its vCPU must be told.</summary>
+    /// <summary>
+    /// Makes the event pending, links it when it is unmasked; true when its vCPU must be told.
+    /// </summary>
     public bool SetPending(EventPort p)
     {
         if (!TryPlace(p.Port, out long page, out int offset))
@@ -120,7 +124,9 @@ internal sealed class FifoEvents(GuestFrames frames, int vcpus)
         return (Volatile.Read(ref word) & Pending) != 0 && SetPending(p);
     }
 
-    /// <summary>Clears PENDING only: the guest takes a linked event that is not pending off its queue itself.</summary>
+    /// <summary>
+    /// Clears PENDING only: the guest takes a linked event that is not pending off its queue itself.
+    /// </summary>
     public void ClearPending(EventPort p)
     {
         p.PendingWithoutWord = false;
@@ -191,7 +197,9 @@ internal sealed class FifoEvents(GuestFrames frames, int vcpus)
         return !appended && SetReady(to.ControlBlock, p.Priority);
     }
 
-    /// <summary>Puts the port behind the tail (true) or, when the queue is empty, at its head (false).</summary>
+    /// <summary>
+    /// Puts the port behind the tail (true) or, when the queue is empty, at its head (false).
+    /// </summary>
     private bool Append(VcpuQueues queues, int priority, uint port)
     {
         uint tail = queues.Tails[priority];

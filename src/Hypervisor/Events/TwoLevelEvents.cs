@@ -15,9 +15,11 @@ internal sealed class TwoLevelEvents(GuestFrames frames, ulong sharedInfoMfn, Vc
 
     private readonly long _sharedInfo = frames.IndexOf(sharedInfoMfn);
 
-    private ref ulong PendingWord(uint port) => ref frames.UInt64At(_sharedInfo, PendingOffset + (int)(port >> 6) * 8);
+    private ref ulong PendingWord(uint port) =>
+        ref frames.UInt64At(_sharedInfo, PendingOffset + (int)(port >> 6) * 8);
 
-    private ref ulong MaskWord(uint port) => ref frames.UInt64At(_sharedInfo, MaskOffset + (int)(port >> 6) * 8);
+    private ref ulong MaskWord(uint port) =>
+        ref frames.UInt64At(_sharedInfo, MaskOffset + (int)(port >> 6) * 8);
 
     private static ulong Bit(uint port) => 1UL << (int)(port & 63);
 

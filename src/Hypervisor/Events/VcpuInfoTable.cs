@@ -26,7 +26,9 @@ public sealed class VcpuInfoTable
     private readonly GuestFrames _frames;
     private readonly long _sharedInfo;
 
-    /// <summary>Frame index &lt;&lt; 12 | offset of each vcpu_info: one word, so that a move is atomic.</summary>
+    /// <summary>
+    /// Frame index &lt;&lt; 12 | offset of each vcpu_info: one word, so that a move is atomic.
+    /// </summary>
     private readonly long[] _places;
 
     /// <summary>Called after a vcpu_info moved, with the vCPU's id, on the thread that moved it.</summary>
@@ -86,7 +88,8 @@ public sealed class VcpuInfoTable
     internal bool SetUpcallPending(int vcpu)
     {
         (long index, int offset) = Place(vcpu);
-        bool raised = Interlocked.Exchange(ref _frames.ByteAt(index, offset + UpcallPendingOffset), (byte)1) == 0;
+        ref byte pending = ref _frames.ByteAt(index, offset + UpcallPendingOffset);
+        bool raised = Interlocked.Exchange(ref pending, (byte)1) == 0;
         _frames.NoteWritten(index, offset, 1);
         return raised;
     }
@@ -104,7 +107,8 @@ public sealed class VcpuInfoTable
     /// Moves a vcpu_info. Whoever was setting a bit in the old place may be overtaken, so everything is
     /// marked pending in the new one: the guest then looks at all its events once.
     /// </summary>
-    /// <returns>0; -EINVAL: no such frame, the place crosses a page or is unaligned, or it moved before</returns>
+    /// <returns>0; -EINVAL: no such frame, the place crosses a page or is unaligned, or it moved
+    /// before</returns>
     internal long Move(int vcpu, ulong mfn, int offset)
     {
         long index = _frames.IndexOf(mfn);

@@ -28,7 +28,9 @@ public sealed class GrantTable
     private const int EntrySize = 8;
     private const int FrameOffset = 4;
 
-    /// <summary>Tries to mark an entry that the guest changes at the same time, before it is refused.</summary>
+    /// <summary>
+    /// Tries to mark an entry that the guest changes at the same time, before it is refused.
+    /// </summary>
     private const int MaxMarkTries = 5;
 
     private readonly Lock _lock = new();
@@ -74,7 +76,9 @@ public sealed class GrantTable
         }
     }
 
-    /// <summary>Entries that domain 0 may use from the start: what the domain builder leaves in the table.</summary>
+    /// <summary>
+    /// Entries that domain 0 may use from the start: what the domain builder leaves in the table.
+    /// </summary>
     public void SetReserved(ulong consoleMfn, ulong xenStoreMfn)
     {
         SetEntry(GrantReserved.ReservedConsole, consoleMfn);
@@ -90,7 +94,9 @@ public sealed class GrantTable
         Frames.NoteWritten(index, offset, EntrySize);
     }
 
-    /// <summary>GNTTABOP_setup_table: grows the table to that many frames; then <see cref="FrameMfn"/>.</summary>
+    /// <summary>
+    /// GNTTABOP_setup_table: grows the table to that many frames; then <see cref="FrameMfn"/>.
+    /// </summary>
     public short SetupTable(ushort dom, uint frames)
     {
         short status = CheckOwn(dom);
@@ -98,10 +104,13 @@ public sealed class GrantTable
         {
             return status;
         }
-        return frames <= (uint)MaxFrames && TryGrow((int)frames) ? GrantStatus.Okay : GrantStatus.GeneralError;
+        return frames <= (uint)MaxFrames && TryGrow((int)frames)
+            ? GrantStatus.Okay : GrantStatus.GeneralError;
     }
 
-    /// <summary>mfn of a frame of the table; also grows it (XENMEM_add_to_physmap). Null: beyond the limit.</summary>
+    /// <summary>
+    /// mfn of a frame of the table; also grows it (XENMEM_add_to_physmap). Null: beyond the limit.
+    /// </summary>
     public ulong? FrameMfn(uint frame)
     {
         if (frame >= (uint)MaxFrames || !TryGrow((int)frame + 1))
@@ -162,7 +171,8 @@ public sealed class GrantTable
     /// Takes a grant for a back end. <paramref name="user"/> is the domain it stands for; the grant must be
     /// for that one and, unless <paramref name="readOnly"/>, allow writing.
     /// </summary>
-    /// <returns>okay, bad_gntref, permission_denied, bad_page, eagain (the guest keeps changing the entry)</returns>
+    /// <returns>okay, bad_gntref, permission_denied, bad_page, eagain (the guest keeps changing the
+    /// entry)</returns>
     public short Map(uint reference, bool readOnly, out GrantMapping? mapping, ushort user = 0)
     {
         lock (_lock)
@@ -234,7 +244,9 @@ public sealed class GrantTable
         return index >= 0 ? GrantStatus.Okay : GrantStatus.BadPage;
     }
 
-    /// <summary>Clears every entry (soft reset). Back ends keep the frames they hold until they let go.</summary>
+    /// <summary>
+    /// Clears every entry (soft reset). Back ends keep the frames they hold until they let go.
+    /// </summary>
     public void SoftReset()
     {
         lock (_lock)

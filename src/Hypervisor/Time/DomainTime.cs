@@ -43,7 +43,8 @@ public sealed class DomainTime : IDisposable
     public bool RunstateUpdateFlag { get; set; }
 
     /// <summary>Writes the first time records and the wall clock; takes 10 ms to measure the TSC.</summary>
-    /// <param name="tscStable">the host's TSC runs at one rate and alike on all CPUs (CPUID 0x80000007 edx bit 8)</param>
+    /// <param name="tscStable">the host's TSC runs at one rate and alike on all CPUs (CPUID 0x80000007 edx
+    /// bit 8)</param>
     /// <param name="raiseTimer">raises VIRQ_TIMER on a vCPU</param>
     /// <param name="initialNanoseconds">system time to start at (a domain that comes from elsewhere)</param>
     public DomainTime(
@@ -107,7 +108,9 @@ public sealed class DomainTime : IDisposable
         return HostDeadline(vcpu);
     }
 
-    /// <summary>CLOCK_MONOTONIC time of the vCPU's next timer event; <see cref="long.MaxValue"/>: none.</summary>
+    /// <summary>
+    /// CLOCK_MONOTONIC time of the vCPU's next timer event; <see cref="long.MaxValue"/>: none.
+    /// </summary>
     public long HostDeadline(int vcpu)
     {
         long deadline = _timers[vcpu].Deadline;
@@ -137,10 +140,12 @@ public sealed class DomainTime : IDisposable
     public void SetTimeArea(int vcpu, GuestArea? area) => _areas.SetSecondary(vcpu, area, _clock.Line);
 
     /// <summary>VCPUOP_register_runstate_memory_area; null: no more.</summary>
-    public void SetRunstateArea(int vcpu, GuestArea? area) => _runstates[vcpu].SetArea(area, RunstateUpdateFlag);
+    public void SetRunstateArea(int vcpu, GuestArea? area) =>
+        _runstates[vcpu].SetArea(area, RunstateUpdateFlag);
 
     /// <summary>The vCPU enters a state (<see cref="Runstate"/>).</summary>
-    public void EnterRunstate(int vcpu, int state) => _runstates[vcpu].Enter(state, Now(), RunstateUpdateFlag);
+    public void EnterRunstate(int vcpu, int state) =>
+        _runstates[vcpu].Enter(state, Now(), RunstateUpdateFlag);
 
     /// <summary>VCPUOP_get_runstate_info.</summary>
     public VcpuRunstateInfo GetRunstate(int vcpu) => _runstates[vcpu].Snapshot(Now());
@@ -179,7 +184,9 @@ public sealed class DomainTime : IDisposable
         }
     }
 
-    /// <summary>Fires the vCPU's timer when it is due, and sees to it that the alarm thread fires the next.</summary>
+    /// <summary>
+    /// Fires the vCPU's timer when it is due, and sees to it that the alarm thread fires the next.
+    /// </summary>
     private void Watch(int vcpu)
     {
         FireIfDue(vcpu);

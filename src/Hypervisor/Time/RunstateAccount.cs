@@ -19,7 +19,9 @@ internal sealed class RunstateAccount
     private VcpuRunstateInfo _info = new() { State = Runstate.Offline };
     private GuestArea? _area;
 
-    /// <summary>Enters a state at that system time; the time since the last change goes to the old state.</summary>
+    /// <summary>
+    /// Enters a state at that system time; the time since the last change goes to the old state.
+    /// </summary>
     public void Enter(int state, ulong now, bool useFlag)
     {
         lock (_lock)
@@ -58,7 +60,9 @@ internal sealed class RunstateAccount
         }
     }
 
-    /// <summary>With the flag (vm_assist runstate_update_flag) the guest can tell a half-written copy.</summary>
+    /// <summary>
+    /// With the flag (vm_assist runstate_update_flag) the guest can tell a half-written copy.
+    /// </summary>
     private void WriteCopy(bool useFlag)
     {
         if (_area is not { } area)

@@ -3,7 +3,9 @@ using System.Threading;
 
 namespace Ryokan.Hypervisor.Time;
 
-/// <summary>The singleshot and the periodic timer of one vCPU; system time in nanoseconds. Lock-free.</summary>
+/// <summary>
+/// The singleshot and the periodic timer of one vCPU; system time in nanoseconds. Lock-free.
+/// </summary>
 internal sealed class VcpuTimer
 {
     public const long Never = long.MaxValue;

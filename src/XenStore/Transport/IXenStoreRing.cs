@@ -5,7 +5,9 @@ namespace Ryokan.XenStore.Transport;
 /// <summary>The xenstore page of a guest, and the way to tell the guest.</summary>
 public interface IXenStoreRing
 {
-    /// <summary>The 4096 bytes of struct xenstore_domain_interface; the guest changes them at any time.</summary>
+    /// <summary>
+    /// The 4096 bytes of struct xenstore_domain_interface; the guest changes them at any time.
+    /// </summary>
     Span<byte> Page { get; }
 
     /// <summary>Bytes of the page were just written.</summary>

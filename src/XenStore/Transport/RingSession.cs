@@ -32,11 +32,14 @@ public sealed class RingSession : IDisposable
 
     public WireSession Session { get; }
 
-    /// <summary>The guest broke the protocol: one of <see cref="XenStoreError"/>; None while all is well.</summary>
+    /// <summary>
+    /// The guest broke the protocol: one of <see cref="XenStoreError"/>; None while all is well.
+    /// </summary>
     public uint Failure { get; private set; }
 
     /// <param name="outputReady">call <see cref="Pump"/> soon; runs with the store locked</param>
-    public RingSession(Store store, int domain, IXenStoreRing ring, Action outputReady, StoreQuota? quota = null)
+    public RingSession(
+        Store store, int domain, IXenStoreRing ring, Action outputReady, StoreQuota? quota = null)
     {
         _ring = ring;
         _reqCons = Volatile.Read(ref Word(ReqConsOffset));
@@ -45,7 +48,8 @@ public sealed class RingSession : IDisposable
         Session = new WireSession(store, domain, outputReady, quota);
     }
 
-    private ref uint Word(int offset) => ref MemoryMarshal.AsRef<uint>(_ring.Page.Slice(offset, sizeof(uint)));
+    private ref uint Word(int offset) =>
+        ref MemoryMarshal.AsRef<uint>(_ring.Page.Slice(offset, sizeof(uint)));
 
     private void Publish(int offset, uint value)
     {

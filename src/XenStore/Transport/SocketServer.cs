@@ -188,7 +188,8 @@ public sealed class SocketServer : IAsyncDisposable
                 {
                     for (int sent = 0; sent < n;)
                     {
-                        sent += await socket.SendAsync(buffer.AsMemory(sent, n - sent), done.Token).ConfigureAwait(false);
+                        sent += await socket.SendAsync(
+                            buffer.AsMemory(sent, n - sent), done.Token).ConfigureAwait(false);
                     }
                 }
             }

@@ -37,7 +37,10 @@ public static class StorePath
     /// <summary>One of the watches on domains coming and going.</summary>
     public static bool IsSpecial(string path) => path is IntroduceDomain or ReleaseDomain;
 
-    /// <summary>Absolute form of a path as a connection gave it; an empty home makes relative paths start at the root.</summary>
+    /// <summary>
+    /// Absolute form of a path as a connection gave it; an empty home makes relative paths start at the
+    /// root.
+    /// </summary>
     public static string Resolve(string path, string home) =>
         path.StartsWith('/') || path.StartsWith('@') ? path : home + "/" + path;
 

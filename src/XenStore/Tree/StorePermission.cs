@@ -41,7 +41,8 @@ public readonly record struct StorePermission(int Domain, StoreAccess Access)
     public static bool TryParse(ReadOnlySpan<char> text, out StorePermission permission)
     {
         permission = default;
-        if (text.Length < 2 || !int.TryParse(text[1..], NumberStyles.None, CultureInfo.InvariantCulture, out int domain)
+        if (text.Length < 2
+            || !int.TryParse(text[1..], NumberStyles.None, CultureInfo.InvariantCulture, out int domain)
             || domain > MaxDomain)
         {
             return false;
@@ -64,7 +65,8 @@ public readonly record struct StorePermission(int Domain, StoreAccess Access)
         ImmutableArray<StorePermission>.Builder list = ImmutableArray.CreateBuilder<StorePermission>();
         foreach (string part in text.Split(','))
         {
-            list.Add(TryParse(part, out StorePermission p) ? p : throw new FormatException($"permission '{part}'"));
+            list.Add(TryParse(part, out StorePermission p)
+                ? p : throw new FormatException($"permission '{part}'"));
         }
         return list.DrainToImmutable();
     }

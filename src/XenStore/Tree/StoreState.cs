@@ -42,17 +42,20 @@ public sealed record StoreState(StoreNode Root, ImmutableDictionary<int, int> Ow
     /// Value and permissions of a node, new or not; children stay. The parent must exist.
     /// </summary>
     public StoreState With(
-        string path, ReadOnlyMemory<byte> value, ImmutableArray<StorePermission> permissions, ulong generation)
+        string path, ReadOnlyMemory<byte> value, ImmutableArray<StorePermission> permissions,
+        ulong generation)
     {
         StoreNode? old = Find(path);
         StoreNode node = old == null
             ? new StoreNode
             {
-                Value = value, Permissions = permissions, Generation = generation, ChildGeneration = generation,
+                Value = value, Permissions = permissions,
+                Generation = generation, ChildGeneration = generation,
             }
             : old with { Value = value, Permissions = permissions, Generation = generation };
         ImmutableDictionary<int, int> owned = old == null ? OwnedNodes : Count(OwnedNodes, old.Owner, -1);
-        return new StoreState(Put(Root, StorePath.Split(path), node, generation), Count(owned, node.Owner, 1));
+        StoreNode root = Put(Root, StorePath.Split(path), node, generation);
+        return new StoreState(root, Count(owned, node.Owner, 1));
     }
 
     /// <summary>Without a node and all below it; it must exist and not be the root.</summary>
@@ -95,7 +98,8 @@ public sealed record StoreState(StoreNode Root, ImmutableDictionary<int, int> Ow
         return owned;
     }
 
-    private static ImmutableDictionary<int, int> Count(ImmutableDictionary<int, int> owned, int domain, int change)
+    private static ImmutableDictionary<int, int> Count(
+        ImmutableDictionary<int, int> owned, int domain, int change)
     {
         int count = owned.GetValueOrDefault(domain) + change;
         return count == 0 ? owned.Remove(domain) : owned.SetItem(domain, count);

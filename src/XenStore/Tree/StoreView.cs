@@ -54,8 +54,8 @@ internal sealed class StoreView(StoreState start, bool isTransaction)
     }
 
     public void Set(
-        string path, ReadOnlyMemory<byte> value, ImmutableArray<StorePermission> permissions, ulong generation,
-        bool isImplied = false)
+        string path, ReadOnlyMemory<byte> value, ImmutableArray<StorePermission> permissions,
+        ulong generation, bool isImplied = false)
     {
         State = State.With(path, value, permissions, generation);
         Changes.Add(new Change(path, false, isImplied, value, permissions));

@@ -27,8 +27,11 @@ internal sealed class Outbox(int maxEvents)
     /// <summary>Bytes that wait.</summary>
     public int Length => Volatile.Read(ref _bytes);
 
-    public void Reply(in XsdSockmsg request, uint type, ReadOnlySpan<byte> payload) =>
-        Add(new Message(Frame(new XsdSockmsg { Type = type, ReqId = request.ReqId, TxId = request.TxId }, payload), null));
+    public void Reply(in XsdSockmsg request, uint type, ReadOnlySpan<byte> payload)
+    {
+        XsdSockmsg header = new() { Type = type, ReqId = request.ReqId, TxId = request.TxId };
+        Add(new Message(Frame(header, payload), null));
+    }
 
     /// <summary>False when the event was dropped because too many wait.</summary>
     public bool Event(string path, string token)

@@ -26,7 +26,8 @@ public sealed class WireSession : IWatchSink, IDisposable
 
     /// <param name="outputReady">there is something to take; runs with the store locked: only signal</param>
     /// <param name="home">see <see cref="Store.Connect"/></param>
-    public WireSession(Store store, int domain, Action outputReady, StoreQuota? quota = null, string? home = null)
+    public WireSession(
+        Store store, int domain, Action outputReady, StoreQuota? quota = null, string? home = null)
     {
         _outputReady = outputReady;
         quota ??= new StoreQuota();
@@ -42,7 +43,9 @@ public sealed class WireSession : IWatchSink, IDisposable
     /// <summary>Watch events that were dropped because the peer does not read.</summary>
     public long DroppedEvents { get; private set; }
 
-    /// <summary>Takes output, whole messages or parts of them, in order; returns the number of bytes.</summary>
+    /// <summary>
+    /// Takes output, whole messages or parts of them, in order; returns the number of bytes.
+    /// </summary>
     public int TakeOutput(Span<byte> destination) => _outbox.Take(destination);
 
     void IWatchSink.Fired(string path, string token)
@@ -88,9 +91,11 @@ public sealed class WireSession : IWatchSink, IDisposable
                 return StoreText.TryFirst(payload, out string path, out ReadOnlySpan<byte> value)
                     ? _connection.Write(request.TxId, path, value) : StoreError.EINVAL;
             case XenStoreMessageType.Mkdir:
-                return StoreText.TryOne(payload, out path) ? _connection.Mkdir(request.TxId, path) : StoreError.EINVAL;
+                return StoreText.TryOne(payload, out path)
+                    ? _connection.Mkdir(request.TxId, path) : StoreError.EINVAL;
             case XenStoreMessageType.Rm:
-                return StoreText.TryOne(payload, out path) ? _connection.Remove(request.TxId, path) : StoreError.EINVAL;
+                return StoreText.TryOne(payload, out path)
+                    ? _connection.Remove(request.TxId, path) : StoreError.EINVAL;
             case XenStoreMessageType.Watch:
                 return Watch(request, payload, out reply);
             case XenStoreMessageType.Unwatch:
@@ -168,8 +173,8 @@ public sealed class WireSession : IWatchSink, IDisposable
     }
 
     /// <summary>
-    /// A piece of a long list of children: "generation", then whole names from a byte offset on, then an empty
-    /// string after the last one.
+    /// A piece of a long list of children: "generation", then whole names from a byte offset on, then an
+    /// empty string after the last one.
     /// </summary>
     private StoreError DirectoryPart(uint transaction, ReadOnlySpan<byte> payload, out byte[]? reply)
     {
@@ -179,7 +184,8 @@ public sealed class WireSession : IWatchSink, IDisposable
         {
             return StoreError.EINVAL;
         }
-        StoreError error = _connection.Directory(transaction, path, out IReadOnlyList<string> names, out ulong generation);
+        StoreError error = _connection.Directory(
+            transaction, path, out IReadOnlyList<string> names, out ulong generation);
         if (error != StoreError.None)
         {
             return error;
@@ -201,7 +207,8 @@ public sealed class WireSession : IWatchSink, IDisposable
         {
             return StoreError.EINVAL;
         }
-        StoreError error = _connection.GetPermissions(transaction, path, out ImmutableArray<StorePermission> list);
+        StoreError error = _connection.GetPermissions(
+            transaction, path, out ImmutableArray<StorePermission> list);
         return error == StoreError.None ? Fitting(StorePermission.ToWire(list), out reply) : error;
     }
 
@@ -228,7 +235,8 @@ public sealed class WireSession : IWatchSink, IDisposable
     {
         reply = null;
         return StoreText.TryTwo(payload, out string path, out string token)
-            ? _connection.AddWatch(path, token, () => _outbox.Reply(request, request.Type, s_ok)) : StoreError.EINVAL;
+            ? _connection.AddWatch(path, token, () => _outbox.Reply(request, request.Type, s_ok))
+            : StoreError.EINVAL;
     }
 
     private StoreError StartTransaction(uint open, out byte[]? reply)

@@ -176,7 +176,8 @@ public sealed class EventChannelsTests
 
         EvtchnStatus status = new() { Dom = Domid.Self, Port = port };
         GuestModel.Check(e.Status(ref status));
-        Assert.Equal((EventChannelStatus.Interdomain, 1u, 0), (status.Status, status.Vcpu, status.InterdomainDom));
+        Assert.Equal(
+            (EventChannelStatus.Interdomain, 1u, 0), (status.Status, status.Vcpu, status.InterdomainDom));
         e.UnbindBackend(port);
         GuestModel.Check(e.Status(ref status));
         Assert.Equal(EventChannelStatus.Unbound, status.Status);

@@ -6,7 +6,9 @@ using Xunit;
 
 namespace Ryokan.Hypervisor.Events.Tests;
 
-/// <summary>Senders, vCPUs, masking and moving all at once: no event may be lost; a hostile guest may do no harm.</summary>
+/// <summary>
+/// Senders, vCPUs, masking and moving all at once: no event may be lost; a hostile guest may do no harm.
+/// </summary>
 public sealed class EventStressTests
 {
     private const int Vcpus = 4;
@@ -104,7 +106,8 @@ public sealed class EventStressTests
         }
         Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref senders) == 0 || run.Failure != null, 60_000));
         bool allSeen = SpinWait.SpinUntil(
-            () => run.Failure != null || run.Port.All(p => Volatile.Read(ref run.Seen[p]) == run.Sent[p]), 10_000);
+            () => run.Failure != null
+                || run.Port.All(p => Volatile.Read(ref run.Seen[p]) == run.Sent[p]), 10_000);
         run.Stop = true;
         run.Threads.ForEach(t => t.Join());
         Assert.Null(run.Failure);
@@ -112,7 +115,9 @@ public sealed class EventStressTests
             .Where(p => run.Seen[p] != run.Sent[p]).Select(p => $"{p}:{run.Seen[p]}/{run.Sent[p]}")));
     }
 
-    /// <summary>Masks, moves, re-prioritizes and unmasks, one port after the other, as a guest kernel would.</summary>
+    /// <summary>
+    /// Masks, moves, re-prioritizes and unmasks, one port after the other, as a guest kernel would.
+    /// </summary>
     private static void Disturb(GuestModel guest, Run run, Func<bool> goOn)
     {
         Random random = new(99);

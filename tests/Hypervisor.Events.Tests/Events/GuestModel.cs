@@ -84,9 +84,11 @@ internal sealed class GuestModel : IUpcallSink, IDisposable
         }
     }
 
-    public ref uint Word(uint port) => ref Frames.UInt32At(port / WordsPerPage, (int)(port % WordsPerPage) * 4);
+    public ref uint Word(uint port) =>
+        ref Frames.UInt32At(port / WordsPerPage, (int)(port % WordsPerPage) * 4);
 
-    public ref ulong PendingWord(uint port) => ref Frames.UInt64At(SharedInfoIndex, 2048 + (int)(port / 64) * 8);
+    public ref ulong PendingWord(uint port) =>
+        ref Frames.UInt64At(SharedInfoIndex, 2048 + (int)(port / 64) * 8);
 
     public ref ulong MaskWord(uint port) => ref Frames.UInt64At(SharedInfoIndex, 2560 + (int)(port / 64) * 8);
 

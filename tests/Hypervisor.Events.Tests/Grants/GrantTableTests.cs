@@ -19,16 +19,23 @@ public sealed class GrantTableTests : IDisposable
 
     public void Dispose() => _frames.Dispose();
 
-    private ref uint Head(uint reference) => ref _frames.UInt32At(
-        _frames.IndexOf(_table.FrameMfn(reference / 512)!.Value), (int)(reference % 512) * 8);
+    private ref uint Cell(uint reference, int offset)
+    {
+        long index = _frames.IndexOf(_table.FrameMfn(reference / 512)!.Value);
+        return ref _frames.UInt32At(index, (int)(reference % 512) * 8 + offset);
+    }
+
+    /// <summary>flags and domid.</summary>
+    private ref uint Head(uint reference) => ref Cell(reference, 0);
 
     private ushort Flags(uint reference) => (ushort)Volatile.Read(ref Head(reference));
 
     /// <summary>As a guest grants: frame and domain first, then the flags.</summary>
     private void Grant(uint reference, uint mfn, ushort domain = 0, ushort extra = 0)
     {
-        _frames.UInt32At(_frames.IndexOf(_table.FrameMfn(reference / 512)!.Value), (int)(reference % 512) * 8 + 4) = mfn;
-        Interlocked.Exchange(ref Head(reference), (uint)(domain << 16) | GrantFlags.PermitAccess | (uint)extra);
+        Cell(reference, 4) = mfn;
+        uint head = (uint)(domain << 16) | GrantFlags.PermitAccess | extra;
+        Interlocked.Exchange(ref Head(reference), head);
     }
 
     [Fact]

@@ -12,7 +12,9 @@ using Xunit;
 
 namespace Ryokan.Hypervisor.Time.Tests;
 
-/// <summary>Records, timers and accounts on the host's real clocks; the TSC is made from CLOCK_MONOTONIC.</summary>
+/// <summary>
+/// Records, timers and accounts on the host's real clocks; the TSC is made from CLOCK_MONOTONIC.
+/// </summary>
 public sealed class DomainTimeTests : IDisposable
 {
     private const double TicksPerNanosecond = 2.9;
@@ -31,7 +33,8 @@ public sealed class DomainTimeTests : IDisposable
         _sharedInfo = _frames.AllocateSpecial()!.Value;
         _vcpuInfo = new VcpuInfoTable(_frames, _sharedInfo, 2);
         _time = new DomainTime(
-            _frames, _sharedInfo, _vcpuInfo, new HostClock(Tsc), tscStable: true, vcpu => _fired.Add((vcpu, _time!.Now())));
+            _frames, _sharedInfo, _vcpuInfo, new HostClock(Tsc), tscStable: true,
+            vcpu => _fired.Add((vcpu, _time!.Now())));
     }
 
     public void Dispose()
@@ -95,7 +98,8 @@ public sealed class DomainTimeTests : IDisposable
     public void A_registered_area_and_a_moved_vcpu_info_get_the_record()
     {
         // Bytes 4080..4095 of frame 3 and 0..15 of frame 9.
-        GuestArea? area = GuestArea.At(_frames, 0x1000ff0, 32, va => va >> 12 == 0x1000 ? 0x3ff0ul : 0x9000ul);
+        GuestArea? area = GuestArea.At(
+            _frames, 0x1000ff0, 32, va => va >> 12 == 0x1000 ? 0x3ff0ul : 0x9000ul);
         _time.SetTimeArea(0, area);
         byte[] copy = [.. _frames.SpanAt(3)[4080..], .. _frames.SpanAt(9)[..16]];
         Assert.True(copy.AsSpan(4).SequenceEqual(Record(0)[4..]));
