@@ -64,6 +64,9 @@ public static class DomainFiles
     /// <summary>The console: one line of greeting from the client, then bytes both ways.</summary>
     public const string ConsoleSocket = "console.sock";
 
+    /// <summary>The domain's xenstore, for xenstore-ls and its like (XENSTORED_PATH).</summary>
+    public const string StoreSocket = "xenstore.sock";
+
     /// <summary>Written when the guest has stopped: a <see cref="Wire.DomainEnd"/>.</summary>
     public const string End = "end.json";
 

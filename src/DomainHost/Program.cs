@@ -20,7 +20,8 @@ internal static class Program
                 _ => throw new OperatorException(DirectOptions.Usage),
             };
         }
-        catch (Exception e) when (e is DomainBuildException or OperatorException)
+        catch (Exception e) when (e is DomainBuildException or OperatorException
+            or PlatformNotSupportedException)
         {
             System.Console.Error.WriteLine($"Ryokan.DomainHost: {e.Message}");
             return OperatorError;

@@ -2,6 +2,7 @@ using System;
 using Ryokan.Api.Guests;
 using Ryokan.DomainBuilder;
 using Ryokan.DomainHost.Console;
+using Ryokan.DomainHost.Xenstore;
 using Ryokan.GuestMemory;
 using Ryokan.Hypervisor;
 
@@ -19,16 +20,20 @@ internal sealed class RunningGuest : IDisposable
     public ConsoleHub Hub { get; }
     public ConsoleBackend Console { get; }
 
-    public GuestStore Store { get; }
+    /// <summary>What the guest can be asked to do by itself.</summary>
+    public IGuestControl Control => _store;
 
-    public IGuestControl? Control => Store;
+    private readonly GuestStore _store;
 
     private RunningGuest(Domain domain, ConsoleHub hub, ConsoleBackend console, GuestStore store) =>
-        (Domain, Hub, Console, Store) = (domain, hub, console, store);
+        (Domain, Hub, Console, _store) = (domain, hub, console, store);
 
     /// <summary>Builds the domain; it does not run yet.</summary>
+    /// <param name="spec">what to build</param>
+    /// <param name="hub">where its console output goes</param>
+    /// <param name="storeSocket">where tools of the host can reach its store, or null</param>
     /// <exception cref="DomainBuildException">the description does not do</exception>
-    public static RunningGuest Create(GuestSpec spec, ConsoleHub hub)
+    public static RunningGuest Create(GuestSpec spec, ConsoleHub hub, string? storeSocket = null)
     {
         GuestConfig config = spec.Config;
         GuestFrames frames = new((ulong)config.MaxMemoryMiB * PagesPerMiB);
@@ -44,10 +49,10 @@ internal sealed class RunningGuest : IDisposable
             EarlyConsole = hub,
         });
         ConsoleBackend console = new(hub);
-        GuestStore store = new();
+        GuestStore? store = null;
         try
         {
-            uint storePort = domain.AllocateBackendPort(store.Wake);
+            uint storePort = domain.AllocateBackendPort(() => store?.Wake());
             uint consolePort = domain.AllocateBackendPort(console.Wake);
             PvImage image = PvDomainBuilder.Build(new PvBuildRequest
             {
@@ -60,23 +65,24 @@ internal sealed class RunningGuest : IDisposable
                 ConsolePort = consolePort,
             }, frames);
             domain.SetInitialState(image.EntryVa, image.StackVa, image.StartInfoVa, image.RootMfn);
-            store.Start(domain, spec, image, storePort, consolePort);
+            domain.Grants.SetReserved(image.ConsoleMfn, image.StoreMfn);
+            store = new GuestStore(spec, domain, image, (storePort, consolePort), storeSocket);
             console.Start(new ConsoleRing(frames, image.ConsoleMfn), () => domain.NotifyGuest(consolePort));
+            return new RunningGuest(domain, hub, console, store);
         }
         catch
         {
-            store.Dispose();
+            store?.Dispose();
             domain.Dispose();
             throw;
         }
-        return new RunningGuest(domain, hub, console, store);
     }
 
     /// <summary>The domain must have stopped. What it had written last still reaches the hub.</summary>
     public void Dispose()
     {
         Console.Dispose();
-        Store.Dispose();
+        _store.Dispose();
         Domain.Dispose();
     }
 }

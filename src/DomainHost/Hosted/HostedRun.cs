@@ -53,9 +53,11 @@ internal sealed class HostedRun
         {
             spec = ReadSpec(directory);
             hub.Attach(new ConsoleLog(spec.ConsoleLog), withHistory: false);
-            guest = RunningGuest.Create(new GuestSpec(spec.Id, spec.Config), hub);
+            guest = RunningGuest.Create(
+                new GuestSpec(spec.Id, spec.Config), hub, Path.Combine(directory, DomainFiles.StoreSocket));
         }
-        catch (Exception e) when (e is DomainBuildException or OperatorException)
+        catch (Exception e) when (e is DomainBuildException or OperatorException
+            or PlatformNotSupportedException)
         {
             Report(e.Message);
             return 1;
@@ -243,19 +245,19 @@ internal sealed class HostedRun
                 _guest.Domain.Unpause();
                 return new ControlReply();
             case ControlOperation.Shutdown:
-                return Asked(_guest.Control?.RequestShutdown("poweroff"));
+                return Asked(_guest.Control.RequestShutdown("poweroff"));
             case ControlOperation.Reboot:
-                return Asked(_guest.Control?.RequestShutdown("reboot"));
+                return Asked(_guest.Control.RequestShutdown("reboot"));
             case ControlOperation.Sysrq:
                 return request.Argument is [var key] && char.IsAsciiLetterOrDigit(key)
-                    ? Asked(_guest.Control?.RequestSysrq(key))
+                    ? Asked(_guest.Control.RequestSysrq(key))
                     : ControlServer.Refuse(400, ProblemCodes.BadRequest, "a SysRq key is one letter or digit");
             default:
                 return ControlServer.Refuse(400, ProblemCodes.BadRequest, $"unknown operation {request.Operation}");
         }
     }
 
-    private ControlReply Asked(bool? listens) => listens == true ? new ControlReply()
+    private ControlReply Asked(bool listens) => listens ? new ControlReply()
         : ControlServer.Refuse(409, ProblemCodes.NotSupportedByGuest,
             $"domain '{_spec.Name}' does not listen for that (yet): its kernel has not set up control/shutdown");
 
