@@ -149,6 +149,8 @@ public sealed class HarnessTests : IDisposable
             inner.Load(test);
         }
 
+        public bool KeepsDeadFlags => true;
+
         public Span<byte> Frame(int frame) => inner.Frame(frame);
 
         public RunResult Run(in CpuState start)

@@ -103,14 +103,15 @@ public sealed class CaseBuilder
     {
         var placed = new List<PlacedItem>();
         byte[] code = s_assembler.Assemble(blob, _initial.Rip, placed);
-        Rflags[] undefined = new FlagFlow(blob.Items).Before;
+        var flow = new FlagFlow(blob.Items);
         var instructions = new List<PlacedInstruction>();
         for (int i = 0; i < placed.Count; i++)
         {
             PlacedItem p = placed[i];
             if (!p.Item.IsLabel)
             {
-                instructions.Add(new PlacedInstruction(p.Ip, p.Length, p.Item.Instruction, undefined[i]));
+                instructions.Add(new PlacedInstruction(
+                    p.Ip, p.Length, p.Item.Instruction, flow.Before[i], flow.Live[i]));
             }
         }
         var test = new TestCase

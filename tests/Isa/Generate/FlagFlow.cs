@@ -6,13 +6,16 @@ using Ryokan.X86;
 namespace Ryokan.Isa.Tests.Generate;
 
 /// <summary>
-/// Which arithmetic flags have no architecturally defined value before each item: a forward data flow
-/// over Iced's tables, joined at labels.
+/// Which arithmetic flags have no architecturally defined value before each item (a forward data flow over
+/// Iced's tables, joined at labels), and which of them are read again (the backward one).
 /// </summary>
 public sealed class FlagFlow
 {
     /// <summary>Undefined flags before each item, in order.</summary>
     public Rflags[] Before { get; }
+
+    /// <summary>Flags that may be read after each item starts; the end of a sequence shows all of them.</summary>
+    public Rflags[] Live { get; }
 
     /// <summary>First item that reads a flag without a value, or -1. Such a sequence proves nothing.</summary>
     public int FirstBadReader { get; } = -1;
@@ -20,6 +23,7 @@ public sealed class FlagFlow
     public FlagFlow(IReadOnlyList<BlobItem> items)
     {
         Before = new Rflags[items.Count];
+        Live = new Rflags[items.Count];
         var labels = new Dictionary<int, int>();
         for (int i = 0; i < items.Count; i++)
         {
@@ -28,7 +32,7 @@ public sealed class FlagFlow
                 labels[items[i].Label] = i;
             }
         }
-        while (Pass(items, labels))
+        while (Pass(items, labels) | PassBackward(items, labels))
         {
         }
         for (int i = 0; i < items.Count && FirstBadReader < 0; i++)
@@ -63,6 +67,28 @@ public sealed class FlagFlow
         return changed;
     }
 
+    private bool PassBackward(IReadOnlyList<BlobItem> items, Dictionary<int, int> labels)
+    {
+        bool changed = false;
+        for (int i = items.Count - 1; i >= 0; i--)
+        {
+            BlobItem item = items[i];
+            Rflags after = item.Stops || i + 1 == items.Count ? 0 : Live[i + 1];
+            bool known = !item.Stops && i + 1 < items.Count;
+            foreach (int label in item.Target >= 0 ? [item.Target, .. item.IndirectTargets] : item.IndirectTargets)
+            {
+                known |= labels.TryGetValue(label, out int at);
+                after |= labels.TryGetValue(label, out at) ? Live[at] : 0;
+            }
+            after = known ? after : Rflags.Arithmetic;
+            Rflags before = item.IsLabel ? after
+                : (after & ~OverwrittenBy(item.Instruction)) | ToRflags(item.Instruction.RflagsRead);
+            changed |= before != Live[i];
+            Live[i] = before;
+        }
+        return changed;
+    }
+
     private bool Join(int at, Rflags undefined)
     {
         Rflags joined = Before[at] | undefined;
@@ -79,6 +105,11 @@ public sealed class FlagFlow
             ? before | undefined
             : (before & ~ToRflags(instruction.RflagsModified)) | undefined;
     }
+
+    /// <summary>Flags that an instruction sets or leaves undefined whatever its operands are, and does not read.</summary>
+    public static Rflags OverwrittenBy(in Instruction instruction) => MayKeepFlags(instruction)
+        ? 0
+        : ToRflags(instruction.RflagsModified) & ~ToRflags(instruction.RflagsRead);
 
     public static Rflags UndefinedBy(in Instruction instruction)
     {

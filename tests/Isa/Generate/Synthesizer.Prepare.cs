@@ -201,6 +201,11 @@ public sealed partial class Synthesizer
             destination = AddressLayout.ReadOnly + (ulong)(long)_rng.Between(-200, 200);
         }
         ulong count = _rng.Below(8) switch { 0 => 0, 1 => 1, < 6 => (ulong)_rng.Below(20), _ => (ulong)_rng.Below(200) };
+        if (count == 0 && _shortAddress)
+        {
+            // Whether a count of zero clears the upper half of rcx is each processor's own choice.
+            count = 1;
+        }
         source -= SegmentBase(segment);
         if (_shortAddress && source > uint.MaxValue)
         {

@@ -28,7 +28,7 @@ public static class Comparison
         {
             return differences;
         }
-        CompareIntegers(test, host, other, differences);
+        CompareIntegers(test, host, other, otherSide.KeepsDeadFlags, differences);
         CompareVectors(host, other, differences);
         foreach (int frame in test.Layout.Frames)
         {
@@ -61,7 +61,8 @@ public static class Comparison
         },
     };
 
-    private static void CompareIntegers(TestCase test, RunResult host, RunResult other, List<Difference> differences)
+    private static void CompareIntegers(
+        TestCase test, RunResult host, RunResult other, bool exactFlags, List<Difference> differences)
     {
         bool compatibility = host.State.Compatibility != 0;
         ulong mask = compatibility ? uint.MaxValue : ulong.MaxValue;
@@ -72,7 +73,7 @@ public static class Comparison
         Check("rip", "rip", host.State.Rip, other.State.Rip, differences);
         Check("base", "fs base", host.State.FsBase, other.State.FsBase, differences);
         Check("base", "gs base", host.State.GsBase, other.State.GsBase, differences);
-        Rflags compared = ComparedFlags & ~test.UndefinedFlagsAt(host.State.Rip);
+        Rflags compared = ComparedFlags & ~test.IgnoredFlagsAt(host.State.Rip, exactFlags);
         Rflags expected = (Rflags)host.State.Rflags & compared, actual = (Rflags)other.State.Rflags & compared;
         if (expected != actual)
         {

@@ -27,8 +27,11 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
     private int _watchedPeriods;
     private volatile bool _running;
 
-    public EngineRunner(Func<GuestFrames, IEngine> create)
+    public bool KeepsDeadFlags { get; }
+
+    public EngineRunner(Func<GuestFrames, IEngine> create, bool keepsDeadFlags)
     {
+        KeepsDeadFlags = keepsDeadFlags;
         _create = create;
         _tables = new GuestPageTables(_frames, AddressLayout.MaxFrames, TableFrames);
         _engine = create(_frames);

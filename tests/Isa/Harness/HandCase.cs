@@ -82,7 +82,8 @@ public sealed class HandCase(string name, AddressLayout? layout = null)
         while (decoder.IP < va + (ulong)bytes.Length)
         {
             Instruction instruction = decoder.Decode();
-            placed.Add(new PlacedInstruction(instruction.IP, instruction.Length, instruction, undefined));
+            Rflags live = Rflags.Arithmetic & ~FlagFlow.OverwrittenBy(instruction);
+            placed.Add(new PlacedInstruction(instruction.IP, instruction.Length, instruction, undefined, live));
             undefined = FlagFlow.After(instruction, undefined);
         }
         return placed;

@@ -32,6 +32,9 @@ public sealed class RunResult
 /// <summary>A place that executes sequences: the host CPU or an engine.</summary>
 public interface ICaseRunner : IDisposable
 {
+    /// <summary>False when flags that nothing will read may have any value at a fault.</summary>
+    bool KeepsDeadFlags { get; }
+
     /// <summary>Puts the case's memory in place: every frame of its layout gets its initial bytes.</summary>
     void Load(TestCase test);
 

@@ -32,6 +32,8 @@ public sealed unsafe class NativeRunner : ICaseRunner
 
     private ulong Word(int index) => ((ulong*)_frames.Base)[index];
 
+    public bool KeepsDeadFlags => true;
+
     public Span<byte> Frame(int frame) => _frames.Span((ulong)(FirstFrame + frame));
 
     public void Load(TestCase test)

@@ -15,10 +15,13 @@ public static class Sides
     public static IReadOnlyList<string> EngineVariants { get; } = ListVariants();
 
     public static ICaseRunner Open(string variant) =>
-        variant == Host ? new NativeRunner() : new EngineRunner(frames => CreateEngine(variant, frames));
+        variant == Host ? new NativeRunner() : new EngineRunner(f => CreateEngine(variant, f), KeepsDeadFlags(variant));
 
 #if SOFT_ENGINE
     private static List<string> ListVariants() => [.. Engine.Soft.SoftEngineOptions.Variants.Select(v => v.Name)];
+
+    private static bool KeepsDeadFlags(string variant) =>
+        Engine.Soft.SoftEngineOptions.Variants.Any(v => v.Name == variant && !v.Options.FlagLiveness);
 
     /// <exception cref="ArgumentException">no variant has that name</exception>
     public static IEngine CreateEngine(string variant, GuestFrames frames)
@@ -34,6 +37,8 @@ public static class Sides
     }
 #else
     private static List<string> ListVariants() => [];
+
+    private static bool KeepsDeadFlags(string variant) => false;
 
     public static IEngine CreateEngine(string variant, GuestFrames frames) =>
         throw new ArgumentException($"no engine variant '{variant}' in this build");

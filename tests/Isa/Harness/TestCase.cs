@@ -7,8 +7,9 @@ namespace Ryokan.Isa.Tests.Harness;
 
 /// <summary>One instruction at its place, as the generator meant it; data between instructions has none.</summary>
 /// <param name="UndefinedFlags">arithmetic flags without a defined value when this instruction starts</param>
+/// <param name="LiveFlags">flags that this or a later instruction may read before they are overwritten</param>
 public readonly record struct PlacedInstruction(
-    ulong Ip, int Length, Instruction Instruction, Rflags UndefinedFlags);
+    ulong Ip, int Length, Instruction Instruction, Rflags UndefinedFlags, Rflags LiveFlags);
 
 /// <summary>A sequence with all that it starts from. Immutable once made; both sides load the same one.</summary>
 public sealed class TestCase
@@ -54,15 +55,20 @@ public sealed class TestCase
         }
     }
 
-    /// <summary>Flags whose value the architecture leaves open when execution stands at this address.</summary>
-    public Rflags UndefinedFlagsAt(ulong rip)
+    /// <summary>Flags whose value counts for nothing when execution stands at this address.</summary>
+    /// <param name="exact">
+    /// true: only those that the architecture leaves open; false: also those that will be overwritten before
+    /// anything reads them, which a translator need not keep when an instruction faults
+    /// </param>
+    public Rflags IgnoredFlagsAt(ulong rip, bool exact)
     {
         Rflags anywhere = 0;
         foreach (PlacedInstruction placed in Instructions)
         {
+            Rflags dead = exact ? 0 : Rflags.Arithmetic & ~placed.LiveFlags;
             if (placed.Ip == rip)
             {
-                return placed.UndefinedFlags;
+                return placed.UndefinedFlags | dead;
             }
             anywhere |= placed.UndefinedFlags;
         }
