@@ -290,6 +290,10 @@ internal sealed unsafe partial class SoftVcpu
     {
         ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
         byte* image = _area + VcpuArea.Xsave;
-        new ReadOnlySpan<byte>(image + 32 + n * 16, 8).CopyTo(destination);
+        int top = *(ushort*)(image + 2) >> 11 & 7; // mm n is physical register n, the image begins with ST(0)
+        new ReadOnlySpan<byte>(image + 32 + ((n - top) & 7) * 16, 8).CopyTo(destination);
     }
+
+    /// <summary>What every MMX instruction does to x87 state: TOP = 0, all tags valid.</summary>
+    internal void EnterMmx() => ((delegate* unmanaged<void>)_engine.Routines.EnterMmx)();
 }

@@ -450,8 +450,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 if (SlowInstructions.TryDecode(this, rip, out Instruction i))
                 {
                     return VcpuExit.Fault(i.Mnemonic is Mnemonic.Div or Mnemonic.Idiv ? ExceptionVector.DivideError
-                        : i.MemorySize is >= MemorySize.Float16 and <= MemorySize.FpuState108 || IsX87(i)
-                            ? ExceptionVector.X87 : ExceptionVector.Simd);
+                        : IsX87(i) ? ExceptionVector.X87 : ExceptionVector.Simd);
                 }
                 return VcpuExit.Fault(ExceptionVector.DivideError);
             default:

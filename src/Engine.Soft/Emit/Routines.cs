@@ -38,6 +38,9 @@ internal sealed unsafe class Routines
 
     public byte* LoadX87 { get; }
 
+    /// <summary>void EnterMmx(): an MMX instruction that writes no MMX register.</summary>
+    public byte* EnterMmx { get; }
+
     /// <summary>ulong ReadTsc().</summary>
     public byte* ReadTsc { get; }
 
@@ -52,6 +55,7 @@ internal sealed unsafe class Routines
         FaultExit = Place(a => Leave(a, FaultMark));
         SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
         LoadX87 = Place(AssembleLoadX87);
+        EnterMmx = Place(a => { a.movd(eax, mm0); a.ret(); });
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
         for (int log = 0; log < 4; log++)
         {

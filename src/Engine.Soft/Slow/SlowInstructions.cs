@@ -26,7 +26,8 @@ internal static partial class SlowInstructions
         {
             bytes = bytes[..n];
         }
-        var decoder = Decoder.Create(vcpu.Registers.LongCode != 0 ? 64 : 32, bytes.ToArray());
+        var decoder = Decoder.Create(vcpu.Registers.LongCode != 0 ? 64 : 32, bytes.ToArray(),
+            DecoderOptions.ForceReservedNop);
         decoder.IP = rip;
         decoder.Decode(out instruction);
         return true;

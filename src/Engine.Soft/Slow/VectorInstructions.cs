@@ -35,7 +35,8 @@ internal static class VectorInstructions
             Ymm(ref c, source)[..16].CopyTo(data);
             Ymm(ref c, mask)[..16].CopyTo(select);
         }
-        ulong at = c.Wrap((c.Long ? c.R[Gpr.Rdi] : (uint)c.R[Gpr.Rdi]) + c.SegmentBase(c.I.MemorySegment));
+        bool narrow = !c.Long || c.I.Op0Kind == OpKind.MemorySegEDI;
+        ulong at = c.Wrap((narrow ? (uint)c.R[Gpr.Rdi] : c.R[Gpr.Rdi]) + c.SegmentBase(c.I.MemorySegment));
         for (int n = 0; n < bytes; n++)
         {
             if ((select[n] & 0x80) != 0 && !c.Vcpu.CanWrite(at + (ulong)n, 1, c.Kernel, out c.Exit))
@@ -49,6 +50,10 @@ internal static class VectorInstructions
             {
                 return true;
             }
+        }
+        if (mmx)
+        {
+            c.Vcpu.EnterMmx();
         }
         return false;
     }
@@ -132,8 +137,8 @@ internal static class VectorInstructions
         Span<byte> target = Ymm(ref c, i.GetOpRegister(0)), mask = Ymm(ref c, i.GetOpRegister(2));
         Span<byte> index = stackalloc byte[32];
         Ymm(ref c, i.MemoryIndex).CopyTo(index);
-        ulong @base = i.MemoryDisplacement64 + c.SegmentBase(i.MemorySegment)
-            + (i.MemoryBase == Register.None ? 0 : c.Register(i.MemoryBase));
+        ulong @base = i.MemoryDisplacement64 + (i.MemoryBase == Register.None ? 0 : c.Register(i.MemoryBase));
+        ulong addressMask = i.MemoryBase.IsGPR32() || i.MemoryDisplSize == 4 ? uint.MaxValue : ulong.MaxValue;
         for (int n = 0; n < count; n++)
         {
             if ((mask[n * element + element - 1] & 0x80) == 0)
@@ -142,7 +147,8 @@ internal static class VectorInstructions
             }
             long offset = indexBytes == 8 ? MemoryMarshal.Read<long>(index[(n * 8)..])
                 : MemoryMarshal.Read<int>(index[(n * 4)..]);
-            ulong va = c.Wrap(@base + (ulong)(offset * i.MemoryIndexScale));
+            ulong ea = (@base + (ulong)(offset * i.MemoryIndexScale)) & addressMask;
+            ulong va = c.Wrap(ea + c.SegmentBase(i.MemorySegment));
             if (!c.TryRead(va, element, out ulong value))
             {
                 return true;

@@ -116,7 +116,8 @@ internal sealed unsafe partial class Translator
             }
         }
         bool wantsRcx = countInCl || i.Mnemonic is Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b;
-        bool setsRcx = i.Mnemonic is Mnemonic.Pcmpistri or Mnemonic.Pcmpestri or Mnemonic.Vpcmpistri or Mnemonic.Vpcmpestri;
+        bool setsRcx = i.Mnemonic is Mnemonic.Pcmpistri or Mnemonic.Pcmpestri or Mnemonic.Vpcmpistri or Mnemonic.Vpcmpestri
+            or Mnemonic.Pcmpestri64 or Mnemonic.Vpcmpestri64;
         if (subs.Count == 0 && !wantsRcx && !(high && memory >= 0))
         {
             Encode(i, subs, memory, m, countInCl);
@@ -155,7 +156,7 @@ internal sealed unsafe partial class Translator
             int guest = subs.At(n).Guest, host;
             if (high && guest == 1)
             {
-                Debug.Require(rcxFree, "rcx for a high byte");
+                Debug.Require(rcxFree || countInCl, "rcx for a high byte"); // of ch by cl: both are in it
                 host = Rcx;
                 rcxFree = false;
             }

@@ -36,6 +36,10 @@ internal sealed unsafe partial class Translator
         if (i.IsIPRelativeMemoryOperand)
         {
             EmitGuestAddress(Temp0, (long)i.MemoryDisplacement64);
+            if (i.MemoryBase == Register.EIP)
+            {
+                _w.Mov32(Temp0, Temp0);
+            }
         }
         else
         {

@@ -111,7 +111,7 @@ internal sealed unsafe partial class Translator
     {
         int guest = GprNumber(i.GetOpRegister(0));
         int host = Of(guest);
-        if (i.IsIPRelativeMemoryOperand && host >= 0 && i.GetOpRegister(0) >= Register.RAX)
+        if (i.MemoryBase == Register.RIP && host >= 0 && i.GetOpRegister(0) >= Register.RAX)
         {
             EmitGuestAddress(host, (long)i.MemoryDisplacement64);
             return;
@@ -158,7 +158,7 @@ internal sealed unsafe partial class Translator
     {
         int start = _w.Length;
         _w.MovZeroExtend8(Temp0, Rax);
-        if (_long)
+        if (i.MemoryBase == Register.RBX)
         {
             _w.Lea64(Temp0, new Mem(Rbx, Temp0, 1, 0));
         }

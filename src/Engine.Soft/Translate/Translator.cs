@@ -66,8 +66,8 @@ internal sealed unsafe partial class Translator
         _sink = new EncoderSink(_w);
         _encoder = Encoder.Create(64, _sink);
         _reader = new ByteArrayCodeReader(_bytes);
-        _decoder64 = Decoder.Create(64, _reader, DecoderOptions.None);
-        _decoder32 = Decoder.Create(32, _reader, DecoderOptions.None);
+        _decoder64 = Decoder.Create(64, _reader, DecoderOptions.ForceReservedNop);
+        _decoder32 = Decoder.Create(32, _reader, DecoderOptions.ForceReservedNop);
     }
 
     /// <summary>
