@@ -460,6 +460,10 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
 
     private static bool IsX87(in Instruction i)
     {
+        if (i.Mnemonic == Mnemonic.Wait)
+        {
+            return true;
+        }
         foreach (CpuidFeature feature in i.CpuidFeatures)
         {
             if (feature is CpuidFeature.FPU or CpuidFeature.FPU287 or CpuidFeature.FPU387 or CpuidFeature.MMX)

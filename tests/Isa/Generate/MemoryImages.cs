@@ -1,5 +1,6 @@
 using System;
 using System.Buffers.Binary;
+using System.Linq;
 using Ryokan.Isa.Tests.Harness;
 
 namespace Ryokan.Isa.Tests.Generate;
@@ -21,7 +22,10 @@ public static class MemoryImages
 
     private static readonly Lazy<byte[][][]> s_images = new(Build);
 
-    /// <summary>Fills data, read-only and stack frames of a case in one of the standard layouts.</summary>
+    /// <summary>What is around a sequence: a stray jump ends at once.</summary>
+    private static readonly byte[] s_breakpoints = [.. Enumerable.Repeat((byte)0xcc, AddressLayout.PageSize)];
+
+    /// <summary>Fills data, read-only, stack and code frames of a case in one of the standard layouts.</summary>
     public static void Apply(TestCase test, int variant)
     {
         byte[][] pages = s_images.Value[variant % Variants];
@@ -33,6 +37,10 @@ public static class MemoryImages
             if (data || stack)
             {
                 test.ShareFrame(page.Frame, pages[n++]);
+            }
+            else if (page.Access.HasFlag(PageAccess.Execute))
+            {
+                test.ShareFrame(page.Frame, s_breakpoints);
             }
         }
     }

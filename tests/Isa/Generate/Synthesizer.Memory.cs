@@ -79,7 +79,9 @@ public sealed partial class Synthesizer
             case Place.NonCanonical:
                 return 0x8000_0000_0000 + (ulong)_rng.Below(1 << 20) * 64;
         }
-        if (_demand.Place == Place.Any && _rng.Percent(FaultPercent))
+        // Cache hints are no accesses to the engine: they do not fault.
+        bool hint = _opCode.Mnemonic is Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb;
+        if (_demand.Place == Place.Any && !hint && _rng.Percent(FaultPercent))
         {
             return AddressLayout.ReadOnly + PageSize - (ulong)_rng.Below(2 * size);
         }

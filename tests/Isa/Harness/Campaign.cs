@@ -19,6 +19,9 @@ public sealed class Campaign(ICaseRunner host, ICaseRunner other)
     /// <summary>Told of each case before it runs, for a supervisor that wants to know what killed us.</summary>
     public Action<string>? Starting { get; init; }
 
+    /// <summary>Whether failing cases are made smaller.</summary>
+    public bool Reduces { get; init; } = true;
+
     /// <summary>Cases up to and with this one are left out.</summary>
     public string? SkipThrough { get; set; }
 
@@ -70,7 +73,7 @@ public sealed class Campaign(ICaseRunner host, ICaseRunner other)
             return;
         }
         string kind = Kind(differences);
-        GeneratedCase small = Reducer.Reduce(builder, generated, t => Kind(Compare(t)) == kind);
+        GeneratedCase small = !Reduces ? generated : Reducer.Reduce(builder, generated, t => Kind(Compare(t)) == kind);
         differences = Compare(small.Test);
         string text = CaseReport.Describe(small.Test, differences);
         var failure = new Failure(generated.Test.Name, CaseReport.ClassOf(small.Test, differences), text);

@@ -51,6 +51,7 @@ public static class Command
         string? after = Environment.GetEnvironmentVariable("ISA_AFTER");
         var campaign = new Campaign(host, other)
         {
+            Reduces = Environment.GetEnvironmentVariable("ISA_REDUCE") != "0",
             Starting = marker == null ? null : marker.Set, SkipThrough = string.IsNullOrEmpty(after) ? null : after,
         };
         var clock = System.Diagnostics.Stopwatch.StartNew();

@@ -29,7 +29,8 @@ public static class Comparison
             return differences;
         }
         CompareIntegers(test, host, other, otherSide.KeepsDeadFlags, differences);
-        CompareVectors(host, other, differences);
+        // Whether an MMX instruction that faults has already reset TOP and the tags is each processor's own choice.
+        CompareVectors(host, other, withX87: !test.IsMmxAt(host.State.Rip), differences);
         foreach (int frame in test.Layout.Frames)
         {
             CompareFrame(test.Layout, frame, hostSide.Frame(frame), otherSide.Frame(frame), differences);
@@ -81,25 +82,33 @@ public static class Comparison
         }
     }
 
-    private static void CompareVectors(RunResult host, RunResult other, List<Difference> differences)
+    private static void CompareVectors(RunResult host, RunResult other, bool withX87, List<Difference> differences)
     {
         CpuState expected = host.State, actual = other.State;
         expected.Normalize();
         actual.Normalize();
-        Check("x87", "fcw", expected.Fcw, actual.Fcw, differences);
-        Check("x87", "fsw", expected.Fsw, actual.Fsw, differences);
-        byte expectedTags = expected.Vectors[XsaveArea.AbridgedFtw], actualTags = actual.Vectors[XsaveArea.AbridgedFtw];
-        Check("x87", "tags in use", expectedTags, actualTags, differences);
-        Check("sse", "mxcsr", expected.Mxcsr, actual.Mxcsr, differences);
-        for (int i = 0; i < 8; i++)
+        if (withX87)
         {
-            Check("x87", $"st{i}", expected.St(i), actual.St(i), differences);
+            CompareX87(ref expected, ref actual, differences);
         }
+        Check("sse", "mxcsr", expected.Mxcsr, actual.Mxcsr, differences);
         int registers = host.State.Compatibility != 0 ? 8 : 16;
         for (int i = 0; i < registers; i++)
         {
             Check("sse", $"xmm{i}", expected.Xmm(i), actual.Xmm(i), differences);
             Check("avx", $"ymm{i}[255:128]", expected.YmmHigh(i), actual.YmmHigh(i), differences);
+        }
+    }
+
+    private static void CompareX87(ref CpuState expected, ref CpuState actual, List<Difference> differences)
+    {
+        Check("x87", "fcw", expected.Fcw, actual.Fcw, differences);
+        Check("x87", "fsw", expected.Fsw, actual.Fsw, differences);
+        byte expectedTags = expected.Vectors[XsaveArea.AbridgedFtw], actualTags = actual.Vectors[XsaveArea.AbridgedFtw];
+        Check("x87", "tags in use", expectedTags, actualTags, differences);
+        for (int i = 0; i < 8; i++)
+        {
+            Check("x87", $"st{i}", expected.St(i), actual.St(i), differences);
         }
     }
 

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using Iced.Intel;
 using Ryokan.X86;
 
@@ -55,6 +56,20 @@ public sealed class TestCase
         }
     }
 
+    /// <summary>Whether an MMX instruction stands at an address.</summary>
+    public bool IsMmxAt(ulong rip)
+    {
+        foreach (PlacedInstruction placed in Instructions)
+        {
+            if (placed.Ip == rip)
+            {
+                return placed.Instruction.Code.CpuidFeatures().Contains(CpuidFeature.MMX)
+                    || placed.Instruction.Op0Register.IsMM() || placed.Instruction.Op1Register.IsMM();
+            }
+        }
+        return false;
+    }
+
     /// <summary>Flags whose value counts for nothing when execution stands at this address.</summary>
     /// <param name="exact">
     /// true: only those that the architecture leaves open; false: also those that will be overwritten before
@@ -66,8 +81,9 @@ public sealed class TestCase
         foreach (PlacedInstruction placed in Instructions)
         {
             Rflags dead = exact ? 0 : Rflags.Arithmetic & ~placed.LiveFlags;
-            if (placed.Ip == rip)
+            if (rip - placed.Ip < (ulong)placed.Length)
             {
+                // Inside one stands who faults in the second half of a wait form such as 9b dd /7.
                 return placed.UndefinedFlags | dead;
             }
             anywhere |= placed.UndefinedFlags;
