@@ -312,16 +312,29 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             }
             if (result == MissResult.Fault)
             {
-                ToStackFault(site, ref exit);
-                return true;
+                return ToPreciseFault(site, va, ref exit);
             }
         }
         return site.Kind switch
         {
             SiteKind.Load => CompleteLoad(block, site, va, ref exit),
             SiteKind.Store => CompleteStore(block, site, va, page, ref exit),
-            _ => Step(block, index, va, page, ref exit),
+            _ => Step(block, index, va, page, ref exit) && ToPreciseFault(site, va, ref exit),
         };
+    }
+
+    /// <summary>#SS instead of #GP; and #GP instead of a page fault of a misaligned operand. Always true.</summary>
+    private bool ToPreciseFault(in Site site, ulong va, ref VcpuExit exit)
+    {
+        ToStackFault(site, va, ref exit);
+        bool misaligned = site.Size is 16 or 32 && (va & (ulong)(site.Size - 1)) != 0;
+        if (misaligned && exit.Kind == ExitKind.Exception && exit.Vector == (byte)ExceptionVector.PageFault
+            && SlowInstructions.TryDecode(this, _head->Registers.Rip, out Instruction i)
+            && AlignedOperands.Requires(i, site.Size))
+        {
+            exit = VcpuExit.Fault(ExceptionVector.GeneralProtection, 0);
+        }
+        return true;
     }
 
     /// <summary>Undoes what the check did to the address.</summary>
@@ -335,13 +348,32 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         return _head->Temp0 ^ *(ulong*)(_area + table + (uint)_head->Temp1);
     }
 
-    /// <summary>Pushes and pops report a non-canonical address as #SS.</summary>
-    private static void ToStackFault(in Site site, ref VcpuExit exit)
+    /// <summary>A non-canonical address is #SS where the stack segment names it: by push, pop, rsp or rbp.</summary>
+    private void ToStackFault(in Site site, ulong va, ref VcpuExit exit)
     {
-        if (site.Kind != SiteKind.Access && exit.Vector == (byte)ExceptionVector.GeneralProtection)
+        bool canonical = PageTableEntry.IsCanonical(va) && PageTableEntry.IsCanonical(va + (ulong)site.Size - 1);
+        if (canonical || exit.Kind != ExitKind.Exception || exit.Vector != (byte)ExceptionVector.GeneralProtection
+            || !SlowInstructions.TryDecode(this, _head->Registers.Rip, out Instruction i))
+        {
+            return;
+        }
+        bool implied = site.Kind == SiteKind.Store || !HasMemoryOperand(i);
+        if (implied ? site.Kind != SiteKind.Access : SlowInstructions.NamesStackSegment(i))
         {
             exit.Vector = (byte)ExceptionVector.StackFault;
         }
+    }
+
+    private static bool HasMemoryOperand(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Memory)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private bool CompleteLoad(TranslationBlock block, in Site site, ulong va, ref VcpuExit exit)
@@ -349,7 +381,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         ulong value = 0;
         if (!ReadVirtual(va, new Span<byte>(&value, site.Size), _head->Registers.KernelMode != 0, out exit))
         {
-            ToStackFault(site, ref exit);
+            ToStackFault(site, va, ref exit);
             return true;
         }
         _head->Temp0 = value;
@@ -368,7 +400,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         };
         if (!WriteVirtual(va, new ReadOnlySpan<byte>(&value, site.Size), _head->Registers.KernelMode != 0, out exit))
         {
-            ToStackFault(site, ref exit);
+            ToStackFault(site, va, ref exit);
             return true;
         }
         _resume = block.Code + site.After;

@@ -62,6 +62,10 @@ internal static partial class SlowInstructions
         return leaves;
     }
 
+    /// <summary>Addresses through RSP and RBP; in 64-bit code only FS and GS prefixes change that.</summary>
+    public static bool NamesStackSegment(in Instruction i) => i.MemorySegment is not (Register.FS or Register.GS)
+        && i.MemoryBase.GetFullRegister() is (Register.RSP or Register.RBP);
+
     /// <summary>One instruction under way.</summary>
     internal ref struct Context
     {
@@ -195,7 +199,7 @@ internal static partial class SlowInstructions
                         : Register(I.GetOpRegister(n));
                     return true;
                 case OpKind.Memory:
-                    return TryRead(Address(), bytes, out value);
+                    return TryRead(Address(), bytes, out value) || Refuse(NamesStackSegment(I));
                 default:
                     value = I.GetImmediate(n);
                     return true;
@@ -206,10 +210,20 @@ internal static partial class SlowInstructions
         {
             if (I.GetOpKind(n) == OpKind.Memory)
             {
-                return TryWrite(Address(), bytes, value);
+                return TryWrite(Address(), bytes, value) || Refuse(NamesStackSegment(I));
             }
             SetRegister(I.GetOpRegister(n), value);
             return true;
+        }
+
+        /// <summary>An address of the stack segment that is not canonical is #SS, not #GP. Always false.</summary>
+        public bool Refuse(bool stackSegment)
+        {
+            if (stackSegment && Exit.Vector == (byte)ExceptionVector.GeneralProtection)
+            {
+                Exit.Vector = (byte)ExceptionVector.StackFault;
+            }
+            return false;
         }
 
         private readonly ulong StackMask => Long ? ulong.MaxValue : uint.MaxValue;
@@ -219,7 +233,7 @@ internal static partial class SlowInstructions
             ulong rsp = (R[Gpr.Rsp] - (ulong)bytes) & StackMask;
             if (!TryWrite(rsp, bytes, value))
             {
-                return false;
+                return Refuse(true);
             }
             R[Gpr.Rsp] = rsp;
             return true;
@@ -227,7 +241,7 @@ internal static partial class SlowInstructions
 
         /// <summary>Reads the stack at a depth without moving the pointer.</summary>
         public bool TryPeek(int depth, int bytes, out ulong value) =>
-            TryRead((R[Gpr.Rsp] + (ulong)depth) & StackMask, bytes, out value);
+            TryRead((R[Gpr.Rsp] + (ulong)depth) & StackMask, bytes, out value) || Refuse(true);
 
         public readonly void Drop(int bytes) => R[Gpr.Rsp] = (R[Gpr.Rsp] + (ulong)bytes) & StackMask;
 

@@ -76,7 +76,7 @@ internal static class VectorInstructions
             {
                 if (!c.TryRead(c.Wrap(at + (ulong)n), size, out ulong value))
                 {
-                    return true;
+                    return !c.Refuse(SlowInstructions.NamesStackSegment(c.I));
                 }
                 Put(result[n..], size, value);
             }
@@ -102,7 +102,7 @@ internal static class VectorInstructions
                 ulong value = size == 8 ? MemoryMarshal.Read<ulong>(data[n..]) : MemoryMarshal.Read<uint>(data[n..]);
                 if (pass == 0 ? !c.Vcpu.CanWrite(va, size, c.Kernel, out c.Exit) : !c.TryWrite(va, size, value))
                 {
-                    return true;
+                    return !c.Refuse(SlowInstructions.NamesStackSegment(c.I));
                 }
             }
         }
@@ -151,7 +151,7 @@ internal static class VectorInstructions
             ulong va = c.Wrap(ea + c.SegmentBase(i.MemorySegment));
             if (!c.TryRead(va, element, out ulong value))
             {
-                return true;
+                return !c.Refuse(SlowInstructions.NamesStackSegment(c.I));
             }
             Put(target[(n * element)..], element, value);
             mask.Slice(n * element, element).Clear();

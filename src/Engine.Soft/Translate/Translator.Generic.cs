@@ -110,7 +110,7 @@ internal sealed unsafe partial class Translator
                 continue;
             }
             int guest = GprNumber(i.GetOpRegister(n));
-            if (Of(guest) < 0 || (high && guest == 1))
+            if (Of(guest) < 0 || (high && Of(guest) >= R8))
             {
                 subs.Add(guest);
             }

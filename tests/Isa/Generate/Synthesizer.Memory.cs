@@ -75,7 +75,7 @@ public sealed partial class Synthesizer
             case Place.ReadOnly:
                 return AddressLayout.ReadOnly + (ulong)(_rng.Below(PageSize / 32 - 2) * 32);
             case Place.Unmapped:
-                return AddressLayout.ReadOnly + PageSize + (ulong)_rng.Below(PageSize);
+                return AddressLayout.ReadOnly + PageSize + Align(_rng.Below(PageSize), alignment);
             case Place.NonCanonical:
                 return 0x8000_0000_0000 + (ulong)_rng.Below(1 << 20) * 64;
         }
@@ -83,7 +83,7 @@ public sealed partial class Synthesizer
         bool hint = _opCode.Mnemonic is Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb;
         if (_demand.Place == Place.Any && !hint && _rng.Percent(FaultPercent))
         {
-            return AddressLayout.ReadOnly + PageSize - (ulong)_rng.Below(2 * size);
+            return AddressLayout.ReadOnly + PageSize - Align(_rng.Below(2 * size), alignment);
         }
         (ulong region, int pages) = ChooseRegion();
         return region + Align(ChooseOffset(size, pages), alignment);

@@ -64,10 +64,13 @@ public sealed unsafe class NativeRunner : ICaseRunner
         result.State.Compatibility = start.Compatibility;
         result.Kind = Status == StatusTimeout ? EndKind.Timeout : EndKind.Exception;
         result.Vector = (ExceptionVector)Word(1);
-        // Both modes of a PV guest run in ring 3, but the guest kernel is told of its own faults without U.
-        bool userBit = _kernelMode && result.Vector == ExceptionVector.PageFault;
-        result.ErrorCode = (uint)Word(2) & ~(userBit ? (uint)PageFaultError.User : 0);
         result.Cr2 = Word(3);
+        // Both modes of a PV guest run in ring 3, but the guest kernel is told of its own faults without U.
+        // Of addresses in the upper half Linux always says that a page is present.
+        PageFaultError hidden = (_kernelMode ? PageFaultError.User : 0)
+            | ((long)result.Cr2 < 0 ? PageFaultError.Present : 0);
+        bool pageFault = result.Vector == ExceptionVector.PageFault;
+        result.ErrorCode = (uint)Word(2) & ~(pageFault ? (uint)hidden : 0);
         if (result.Kind == EndKind.Exception && Word(4) == 31 /* SIGSYS */)
         {
             result.Kind = EndKind.Other;

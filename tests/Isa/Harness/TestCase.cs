@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
 using Iced.Intel;
 using Ryokan.X86;
 
@@ -56,18 +55,17 @@ public sealed class TestCase
         }
     }
 
-    /// <summary>Whether an MMX instruction stands at an address.</summary>
-    public bool IsMmxAt(ulong rip)
+    /// <summary>The instruction at an address, when there is one.</summary>
+    public Instruction? InstructionAt(ulong rip)
     {
         foreach (PlacedInstruction placed in Instructions)
         {
             if (placed.Ip == rip)
             {
-                return placed.Instruction.Code.CpuidFeatures().Contains(CpuidFeature.MMX)
-                    || placed.Instruction.Op0Register.IsMM() || placed.Instruction.Op1Register.IsMM();
+                return placed.Instruction;
             }
         }
-        return false;
+        return null;
     }
 
     /// <summary>Flags whose value counts for nothing when execution stands at this address.</summary>
