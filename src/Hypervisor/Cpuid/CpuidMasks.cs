@@ -30,6 +30,13 @@ internal static class CpuidMasks
     /// <summary>FSRM.</summary>
     public const uint Leaf7Edx = 1 << 4;
 
+    /// <summary>
+    /// SPEC_CTRL and ARCH_CAPABILITIES, shown whatever the host has. A guest kernel's own mitigations (return
+    /// thunks, retpolines, VERW) cannot work on translated code and only cost time: see
+    /// <see cref="Vcpus.SpeculationMsrs"/>.
+    /// </summary>
+    public const uint SpeculationEdx = 1u << 26 | 1u << 29;
+
     /// <summary>XSAVEOPT XSAVEC XGETBV1; not XSAVES.</summary>
     public const uint LeafD1Eax = 7;
 

@@ -121,9 +121,15 @@ internal sealed class CpuidPolicy
         return raw with { Eax = (raw.Eax & 0x3fff) | (sharing << 14) | ((_vcpus - 1) << 26) };
     }
 
-    private static CpuidResult StructuredFeatures(CpuidResult raw, uint subleaf) => subleaf == 0
-        ? new CpuidResult(0, raw.Ebx & CpuidMasks.Leaf7Ebx, raw.Ecx & CpuidMasks.Leaf7Ecx, raw.Edx & CpuidMasks.Leaf7Edx)
-        : default;
+    private CpuidResult StructuredFeatures(CpuidResult raw, uint subleaf)
+    {
+        if (subleaf != 0)
+        {
+            return default;
+        }
+        uint edx = (raw.Edx & CpuidMasks.Leaf7Edx) | (_intel ? CpuidMasks.SpeculationEdx : 0);
+        return new CpuidResult(0, raw.Ebx & CpuidMasks.Leaf7Ebx, raw.Ecx & CpuidMasks.Leaf7Ecx, edx);
+    }
 
     /// <summary>One thread per core, all cores in one package; x2APIC id = vCPU id.</summary>
     private CpuidResult Topology(uint vcpu, uint subleaf)

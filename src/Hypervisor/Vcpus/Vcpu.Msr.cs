@@ -25,6 +25,8 @@ internal sealed partial class Vcpu
     /// <summary>Locked: VMX and SGX stay off.</summary>
     private const ulong FeatureControlLocked = 1;
 
+    private ulong _specCtrl;
+
     private bool EmulateRdmsr(ref VcpuRegisters r)
     {
         if (!TryReadMsr(ref r, (uint)r[Gpr.Rcx], out ulong value) && HandlesFaults)
@@ -67,6 +69,12 @@ internal sealed partial class Vcpu
             case MsrFeatureControl:
                 value = FeatureControlLocked;
                 return true;
+            case SpeculationMsrs.ArchCapabilities:
+                value = SpeculationMsrs.Capabilities;
+                return true;
+            case SpeculationMsrs.SpecCtrl:
+                value = _specCtrl;
+                return true;
             default:
                 value = 0;
                 return msr is MsrPlatformId or MsrMicrocode or MsrPlatformInfo or MsrMiscFeatures;
@@ -88,6 +96,11 @@ internal sealed partial class Vcpu
                 return value == Efer;
             case MsrPat:
                 return value == Pat;
+            case SpeculationMsrs.SpecCtrl:
+                _specCtrl = value;
+                return true;
+            case SpeculationMsrs.PredCmd:
+                return true;
             case MsrApicBase or MsrMiscEnable or MsrMicrocode or MsrMiscFeatures:
                 return true;
             default:
