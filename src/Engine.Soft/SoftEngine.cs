@@ -179,7 +179,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         {
             ref Site site = ref from.Sites[siteIndex];
             if (!from.Valid || !to.Valid || to.SecondFrame >= 0 || to.PageVa != from.PageVa
-                || from.Key.Mode != to.Key.Mode || (to.Key.Mode & BlockMode.SingleStep) != 0)
+                || ((from.Key.Mode ^ to.Key.Mode) & ~BlockMode.Ungrouped) != 0 || (to.Key.Mode & BlockMode.SingleStep) != 0)
             {
                 return;
             }

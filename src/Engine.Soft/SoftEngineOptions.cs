@@ -17,6 +17,9 @@ public sealed record SoftEngineOptions
     /// <summary>Flags that no later instruction reads are not kept.</summary>
     public bool FlagLiveness { get; init; } = true;
 
+    /// <summary>Accesses through one base register share one check.</summary>
+    public bool Grouping { get; init; } = true;
+
     /// <summary>REP MOVS and REP STOS run as host string instructions page by page.</summary>
     public bool InlineStrings { get; init; } = true;
 
@@ -27,7 +30,8 @@ public sealed record SoftEngineOptions
         ("no-chaining", new() { Chaining = false }),
         ("no-superblocks", new() { Superblocks = false }),
         ("no-flag-liveness", new() { FlagLiveness = false }),
+        ("no-grouping", new() { Grouping = false }),
         ("no-inline-strings", new() { InlineStrings = false }),
-        ("plain", new() { Chaining = false, Superblocks = false, FlagLiveness = false, InlineStrings = false }),
+        ("plain", new() { Chaining = false, Superblocks = false, FlagLiveness = false, Grouping = false, InlineStrings = false }),
     ];
 }

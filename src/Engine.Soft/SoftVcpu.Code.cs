@@ -46,12 +46,12 @@ internal sealed unsafe partial class SoftVcpu
             jumpMode = mode;
         }
         ulong* entry = (ulong*)(_area + VcpuArea.JumpTable(kernel) + JumpIndex(rip) * 16);
-        if (entry[0] == rip)
+        if (entry[0] == 0 - rip)
         {
             _head->CodeBase_ = rip & ~0xfffUL;
             return (byte*)entry[1] + Translator.IndirectEntryBytes(kernel);
         }
-        TranslationBlock? block = FindBlock(rip, out fault);
+        TranslationBlock? block = FindBlock(rip, BlockMode.None, out fault);
         if (block == null)
         {
             return null;
@@ -81,13 +81,13 @@ internal sealed unsafe partial class SoftVcpu
         {
             (kernel ? _kernelFilled : _userFilled).Add(index);
         }
-        entry[0] = rip;
+        entry[0] = 0 - rip;
         entry[1] = (ulong)block.Code;
     }
 
-    private TranslationBlock? FindBlock(ulong rip, out VcpuExit fault)
+    private TranslationBlock? FindBlock(ulong rip, BlockMode extra, out VcpuExit fault)
     {
-        BlockMode mode = CurrentMode;
+        BlockMode mode = CurrentMode | extra;
         bool kernel = (mode & BlockMode.Kernel) != 0;
         if (!TryCodePage(rip, kernel, out long frame, out fault))
         {

@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.Intrinsics;
 using System.Threading;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.GuestMemory;
@@ -27,7 +26,11 @@ internal sealed unsafe partial class SoftVcpu
         set
         {
             _kernelRoot = value;
-            ClearLowerHalf(VcpuArea.KernelRead, 2 * VcpuArea.TlbEntries);
+            ClearLowerHalf(VcpuArea.KernelRead, 2);
+            if ((long)_head->KernelStackTag >= 0)
+            {
+                _head->KernelStackTag = VcpuArea.EmptyTag;
+            }
         }
     }
 
@@ -43,13 +46,15 @@ internal sealed unsafe partial class SoftVcpu
 
     private void FlushUser()
     {
-        ClearTable(VcpuArea.UserRead, 2 * VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        ClearTlb(VcpuArea.UserRead, 2);
+        _head->UserStackTag = VcpuArea.EmptyTag;
         ForgetUserCode();
     }
 
     public void FlushTlb()
     {
-        ClearTable(VcpuArea.KernelRead, 4 * VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        ClearTlb(VcpuArea.KernelRead, 4);
+        ForgetStacks();
         ForgetUserCode();
         VerifyKernelCode();
     }
@@ -64,25 +69,24 @@ internal sealed unsafe partial class SoftVcpu
             if (*tag == page)
             {
                 *tag = VcpuArea.EmptyTag;
-                tag[1] = 0;
             }
         }
+        ForgetStacks();
         FlushCodePage(page);
     }
 
-    private static int EntryOf(ulong va) => (int)(va >> 8) & (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes;
+    private static int EntryOf(ulong va) => (int)(va >> VcpuArea.TlbShift) & (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes;
 
     /// <summary>Drops entries of addresses below the hole: tags with a clear top bit.</summary>
-    private void ClearLowerHalf(int table, int entries)
+    private void ClearLowerHalf(int table, int tables)
     {
-        Vector256<ulong> empty = Vector256.Create(VcpuArea.EmptyTag, 0, VcpuArea.EmptyTag, 0);
-        Vector256<long> tags = Vector256.Create(-1L, 0, -1L, 0);
         byte* p = _area + table;
-        for (int n = 0; n < entries * 16; n += 32)
+        for (byte* end = p + tables * VcpuArea.TlbTableBytes; p < end; p += VcpuArea.TlbEntryBytes)
         {
-            Vector256<long> v = Vector256.Load((long*)(p + n));
-            Vector256<long> lower = Vector256.GreaterThanOrEqual(v, Vector256<long>.Zero) & tags;
-            Vector256.ConditionalSelect(lower, empty.AsInt64(), v).Store((long*)(p + n));
+            if (*(long*)p >= 0)
+            {
+                *(ulong*)p = VcpuArea.EmptyTag;
+            }
         }
     }
 
@@ -91,28 +95,45 @@ internal sealed unsafe partial class SoftVcpu
         foreach (int table in (ReadOnlySpan<int>)[VcpuArea.KernelWrite, VcpuArea.UserWrite])
         {
             byte* p = _area + table;
-            for (int n = 0; n < VcpuArea.TlbTableBytes; n += 16)
+            for (int n = 0; n < VcpuArea.TlbTableBytes; n += VcpuArea.TlbEntryBytes)
             {
-                if (*(byte**)(p + n + 8) == hostPage)
+                if (*(byte**)(p + n + VcpuArea.TlbHost) == hostPage)
                 {
                     *(ulong*)(p + n) = VcpuArea.EmptyTag;
-                    *(ulong*)(p + n + 8) = 0;
                 }
             }
         }
+        ForgetStacks();
     }
 
     private void SetEntry(int table, ulong va, byte* page)
     {
         ulong* entry = (ulong*)(_area + table + EntryOf(va));
-        entry[0] = va & ~0xfffUL;
-        entry[1] = (ulong)page;
+        ulong tag = va & ~0xfffUL;
+        entry[0] = tag;
+        entry[VcpuArea.TlbDelta / 8] = (ulong)page - tag;
+        entry[VcpuArea.TlbHost / 8] = (ulong)page;
+    }
+
+    private void ForgetStacks()
+    {
+        _head->UserStackTag = VcpuArea.EmptyTag;
+        _head->KernelStackTag = VcpuArea.EmptyTag;
+    }
+
+    private void ClearTlb(int table, int tables)
+    {
+        byte* p = _area + table;
+        for (byte* end = p + tables * VcpuArea.TlbTableBytes; p < end; p += VcpuArea.TlbEntryBytes)
+        {
+            *(ulong*)p = VcpuArea.EmptyTag;
+        }
     }
 
     private byte* Probe(int table, ulong va)
     {
         ulong* entry = (ulong*)(_area + table + EntryOf(va));
-        return entry[0] == (va & ~0xfffUL) ? (byte*)entry[1] + (va & 0xfff) : null;
+        return entry[0] == (va & ~0xfffUL) ? (byte*)entry[VcpuArea.TlbHost / 8] + (va & 0xfff) : null;
     }
 
     private MissResult FillTlb(ulong va, bool write, bool kernel, out VcpuExit fault)

@@ -64,7 +64,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Registers.LongCode = 1;
         *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;
         *(uint*)(_area + VcpuArea.Xsave + 24) = 0x1f80;
-        ClearTable(VcpuArea.KernelRead, 4 * VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+        ClearTlb(VcpuArea.KernelRead, 4);
+        ForgetStacks();
         ClearTable(VcpuArea.KernelJumps, 2 * VcpuArea.JumpEntries, VcpuArea.EmptyJump);
     }
 
@@ -106,8 +107,9 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         }
         else if ((requests & VcpuRequest.FlushWrites) != 0)
         {
-            ClearTable(VcpuArea.KernelWrite, VcpuArea.TlbEntries, VcpuArea.EmptyTag);
-            ClearTable(VcpuArea.UserWrite, VcpuArea.TlbEntries, VcpuArea.EmptyTag);
+            ClearTlb(VcpuArea.KernelWrite, 1);
+            ClearTlb(VcpuArea.UserWrite, 1);
+            ForgetStacks();
         }
         if ((requests & VcpuRequest.FlushJumps) != 0)
         {
@@ -134,10 +136,15 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _resume = null;
         for (;;)
         {
-            if (_head->Kick != 0 && TakeRequests())
+            if (_head->Kick != 0)
             {
-                exit.Kind = ExitKind.Kicked;
-                return;
+                // A check that was made earlier in a block may not hold any more: go on by rip.
+                _resume = null;
+                if (TakeRequests())
+                {
+                    exit.Kind = ExitKind.Kicked;
+                    return;
+                }
             }
             byte* code = _resume != null && _resumeGeneration == _engine.Generation ? _resume : null;
             _resume = null;
@@ -200,6 +207,9 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             case SiteKind.Load:
             case SiteKind.Store:
                 return HandleMiss(block, index, page, ref exit);
+            case SiteKind.Group:
+            case SiteKind.StackGroup:
+                return HandleGroup(block, ref site, page, ref exit);
             case SiteKind.Link:
                 _head->Registers.Rip = Wrap(page, site.Next);
                 if (IsStepping)
@@ -256,7 +266,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     {
         int table = VcpuArea.JumpTable(_head->Registers.KernelMode != 0);
         ulong tag = *(ulong*)(_area + table + _head->Temp1 * 8);
-        _head->Registers.Rip = _head->Temp0 + tag;
+        _head->Registers.Rip = _head->Temp0 - tag;
         if (_head->Registers.LongCode == 0)
         {
             _head->Registers.Rip = (uint)_head->Registers.Rip;
@@ -275,7 +285,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
 
     private bool HandleLink(TranslationBlock from, int site, ref VcpuExit exit)
     {
-        TranslationBlock? to = FindBlock(_head->Registers.Rip, out exit);
+        TranslationBlock? to = FindBlock(_head->Registers.Rip, BlockMode.None, out exit);
         if (to == null)
         {
             return true;
@@ -292,6 +302,31 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     {
         _resume = code;
         _resumeGeneration = _engine.Generation;
+    }
+
+    /// <summary>
+    /// The range of a group is not where one check can vouch for it: fill the soft TLB and try again, or, when that is
+    /// no help (two pages, a page with code, not writable), go on in the variant that checks each access.
+    /// </summary>
+    private bool HandleGroup(TranslationBlock block, ref Site site, ulong page, ref VcpuExit exit)
+    {
+        bool kernel = _head->Registers.KernelMode != 0;
+        _head->Registers.Rip = Wrap(page, site.Guest);
+        bool stack = site.Kind == SiteKind.StackGroup;
+        ulong va = stack ? _head->Registers[Gpr.Rsp] + (ulong)site.Value : MissedAddress(site, kernel);
+        if ((va & 4095) + site.Size <= GuestFrames.PageSize
+            && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
+        {
+            _resume = block.Code + site.Resume;
+            return false;
+        }
+        TranslationBlock? ungrouped = FindBlock(_head->Registers.Rip, BlockMode.Ungrouped, out exit);
+        if (ungrouped == null)
+        {
+            return true;
+        }
+        Continue(ungrouped.Local);
+        return false;
     }
 
     // ---- misses --------------------------------------------------------------------------------------

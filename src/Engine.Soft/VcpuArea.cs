@@ -12,9 +12,15 @@ internal static class VcpuArea
 {
     public const int StackBytes = 256 << 10;
 
-    /// <summary>Entries of each soft TLB table; 16 bytes each: tag (page address), host page.</summary>
+    /// <summary>Entries of each soft TLB table; 32 bytes each: tag (page address), delta (host - guest address), host page.</summary>
     public const int TlbEntries = 1024;
-    public const int TlbEntryBytes = 16;
+    public const int TlbEntryBytes = 32;
+
+    /// <summary>Right shift that turns a page number in place into an entry's offset.</summary>
+    public const byte TlbShift = 7;
+
+    /// <summary>Offsets in an entry.</summary>
+    public const int TlbDelta = 8, TlbHost = 16;
     public const int TlbTableBytes = TlbEntries * TlbEntryBytes;
 
     /// <summary>Entries of each jump cache; 16 bytes each: guest address, code.</summary>
@@ -54,8 +60,10 @@ internal static class VcpuArea
         [FieldOffset(Mask15)] public ulong Mask15_;
         [FieldOffset(HighMask)] public ulong HighMask_;
         [FieldOffset(TlbMask)] public ulong TlbMask_;
-        [FieldOffset(StackTag)] public ulong StackTag_;
-        [FieldOffset(StackDelta)] public ulong StackDelta_;
+        [FieldOffset(StackTag)] public ulong UserStackTag;
+        [FieldOffset(StackDelta)] public ulong UserStackDelta;
+        [FieldOffset(StackTag + 16)] public ulong KernelStackTag;
+        [FieldOffset(StackDelta + 16)] public ulong KernelStackDelta;
     }
 
     public const int Rip = 128, RflagsOffset = 136, FsBase = 144, GsBase = 152;
@@ -65,11 +73,17 @@ internal static class VcpuArea
     public const int Temp0Save = 0x120, Temp1Save = 0x128, FaultPc = 0x130, FaultSignal = 0x138, FaultCode = 0x13c;
     public const int HostRsp = 0x140, GuestMxcsr = 0x148, HostMxcsr = 0x14c, Target = 0x150, Borrowed = 0x158;
     public const int Mask63 = 0x160, Mask31 = 0x168, Mask15 = 0x170, HighMask = 0x178, TlbMask = 0x1a8, Borrowed1 = 0x1b0, Borrowed2 = 0x1b8, CallTarget = 0x1c0;
-    public const int StackTag = 0x180, StackDelta = 0x188, Spill0 = 0x190, Spill1 = 0x198, Spill2 = 0x1a0;
+    public const int Spill0 = 0x190, Spill1 = 0x198, Spill2 = 0x1a0;
+
+    /// <summary>Page of the stack and host - guest address: two pairs, user then kernel.</summary>
+    public const int StackTag = 0x1c8, StackDelta = 0x1d0;
+
+    /// <summary>Deltas of the groups of the block that runs.</summary>
+    public const int GroupSlot0 = 0x180 + 0x280, GroupSlots = 8;
 
     /// <summary>ymm0-15, 32 bytes each.</summary>
     public const int Ymm = 0x200;
-    public const int HeadBytes = 0x400;
+    public const int HeadBytes = 0x480;
 
     /// <summary>XSAVE image (legacy area, header) used to read and write the x87 state; 64-byte aligned.</summary>
     public const int Xsave = HeadBytes;
@@ -89,6 +103,10 @@ internal static class VcpuArea
     public static int ReadTable(bool kernel) => kernel ? KernelRead : UserRead;
 
     public static int WriteTable(bool kernel) => kernel ? KernelWrite : UserWrite;
+
+    public static int StackTagOf(bool kernel) => StackTag + (kernel ? 16 : 0);
+
+    public static int StackDeltaOf(bool kernel) => StackDelta + (kernel ? 16 : 0);
 
     public static int JumpTable(bool kernel) => kernel ? KernelJumps : UserJumps;
 }

@@ -28,7 +28,7 @@ internal sealed unsafe class Routines
     /// <summary>Called from stubs; the 4 bytes behind the call say which site it was.</summary>
     public byte* Exit { get; }
 
-    /// <summary>Jumped to with TEMP0 = address - tag and TEMP1 = 2 * index.</summary>
+    /// <summary>Jumped to with TEMP0 = address + tag (tags are negative addresses) and TEMP1 = 2 * index.</summary>
     public byte* JumpMiss { get; }
 
     public byte* FaultExit { get; }
@@ -57,6 +57,8 @@ internal sealed unsafe class Routines
         LoadX87 = Place(AssembleLoadX87);
         EnterMmx = Place(a => { a.movd(eax, mm0); a.ret(); });
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
+        _kernelStack = Place(a => AssembleStackRefill(a, true));
+        _userStack = Place(a => AssembleStackRefill(a, false));
         for (int log = 0; log < 4; log++)
         {
             foreach (bool kernel in (ReadOnlySpan<bool>)[false, true])
@@ -78,6 +80,14 @@ internal sealed unsafe class Routines
 
     /// <summary>REP STOS, likewise.</summary>
     public byte* Stos(int log, bool kernel) => _strings[8 + log * 2 + (kernel ? 1 : 0)];
+
+    /// <summary>
+    /// Called with TEMP0 = lowest address of a stack group and TEMP1 = 4096 - its span: takes the page from the write
+    /// TLB as the stack's page. Returns TEMP0 = 0, or 1 when it is not there or the range crosses a page. Keeps flags.
+    /// </summary>
+    public byte* StackRefill(bool kernel) => kernel ? _kernelStack : _userStack;
+
+    private readonly byte* _kernelStack, _userStack;
 
     private byte* Place(Action<Assembler> build)
     {
@@ -204,6 +214,36 @@ internal sealed unsafe class Routines
         8 => ymm8, 9 => ymm9, 10 => ymm10, 11 => ymm11, 12 => ymm12, 13 => ymm13, 14 => ymm14, _ => ymm15,
     };
 
+    private static void AssembleStackRefill(Assembler a, bool kernel)
+    {
+        Label fail = a.CreateLabel(), end = a.CreateLabel();
+        int table = Called + VcpuArea.WriteTable(kernel);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill0], rax);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill1], rdx);
+        a.lahf();
+        a.seto(al);
+        a.mov(edx, ecx);
+        a.shr(edx, VcpuArea.TlbShift);
+        a.and(edx, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
+        a.xor(rcx, __qword_ptr[rsp + rdx + table]);
+        a.cmp(rcx, r11);
+        a.ja(fail);
+        a.mov(rcx, __qword_ptr[rsp + rdx + table]);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.StackTagOf(kernel)], rcx);
+        a.mov(rcx, __qword_ptr[rsp + rdx + (table + VcpuArea.TlbDelta)]);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.StackDeltaOf(kernel)], rcx);
+        a.xor(ecx, ecx);
+        a.jmp(end);
+        a.Label(ref fail);
+        a.mov(ecx, 1);
+        a.Label(ref end);
+        a.add(al, 0x7f);
+        a.sahf();
+        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
+        a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.Spill1]);
+        a.ret();
+    }
+
     private const int Called = 8; // the return address is on the stack
 
     private static void StringProlog(Assembler a)
@@ -236,12 +276,12 @@ internal sealed unsafe class Routines
     {
         a.mov(offset, address);
         a.mov(r11d, address32);
-        a.shr(r11d, 8);
+        a.shr(r11d, VcpuArea.TlbShift);
         a.and(r11d, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
         a.xor(offset, __qword_ptr[rsp + r11 + (Called + table)]);
         a.cmp(offset, 4096 - size);
         a.ja(slow);
-        a.mov(r11, __qword_ptr[rsp + r11 + (Called + table + 8)]);
+        a.mov(r11, __qword_ptr[rsp + r11 + (Called + table + VcpuArea.TlbHost)]);
     }
 
     private static void AssembleMovs(Assembler a, int log, bool kernel)

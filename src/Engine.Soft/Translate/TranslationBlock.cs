@@ -31,6 +31,12 @@ internal enum SiteKind : byte
     /// <summary>End of a one-instruction copy that ran on the bounce buffer.</summary>
     StepDone,
 
+    /// <summary>The check of a group of accesses failed; <see cref="Site.Size"/> bytes from the group's lowest address.</summary>
+    Group,
+
+    /// <summary>The same for the stack; <see cref="Site.Value"/> is the lowest address less RSP.</summary>
+    StackGroup,
+
     /// <summary>One instruction was run because of TF.</summary>
     SingleStep,
 }
@@ -156,6 +162,9 @@ internal enum BlockMode : byte
 
     /// <summary>CR0.TS is set: floating point raises #NM.</summary>
     TaskSwitched = 16,
+
+    /// <summary>Every access is checked by itself: for blocks whose groups do not hold.</summary>
+    Ungrouped = 32,
 }
 
 /// <summary>Identity of a translation: physical address and mode.</summary>

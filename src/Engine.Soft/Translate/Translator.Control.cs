@@ -17,9 +17,8 @@ internal sealed unsafe partial class Translator
         _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.JumpMaskNow));
         _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0));
-        _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
-        _w.Not64(Rdx);
-        _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 1));
+        _w.Load64(Rdx, Mem.Area(table, Temp1, 8)); // minus the address
+        _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 0));
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         int hit = _w.Jrcxz();
         _external.Add((_w.Jmp(), (nint)_routines.JumpMiss));
@@ -69,7 +68,11 @@ internal sealed unsafe partial class Translator
         {
             Cold cold = _cold[n];
             _w.PatchRelative(cold.Field, _w.Length);
-            if (cold.Site >= 0)
+            if (cold.StackMiss)
+            {
+                EmitStackMiss(cold.Site);
+            }
+            else if (cold.Site >= 0)
             {
                 _stubs[cold.Site] = _w.Length;
                 if (cold.Patchable)
@@ -213,7 +216,6 @@ internal sealed unsafe partial class Translator
     /// <summary>TEMP0 = target of an indirect near jump or call.</summary>
     private void EmitIndirectTarget(in Instruction i, bool flagsLive)
     {
-        int start = _w.Length;
         if (i.GetOpKind(0) == OpKind.Register)
         {
             LoadGuest(Temp0, GprNumber(i.GetOpRegister(0)));
@@ -223,7 +225,6 @@ internal sealed unsafe partial class Translator
             }
             return;
         }
-        EmitOperandAddress(i);
-        EmitLoad(i, start, SlotBytes, flagsLive);
+        EmitOperandLoad(i, flagsLive);
     }
 }

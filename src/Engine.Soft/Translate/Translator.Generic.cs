@@ -13,12 +13,21 @@ internal sealed unsafe partial class Translator
 {
     private readonly InstructionInfoFactory _info = new();
 
-    private void EmitGeneric(in Instruction i, bool flagsLive)
+    /// <param name="temp1Group">group whose delta TEMP1 holds</param>
+    private void EmitGeneric(in Instruction i, bool flagsLive, int temp1Group)
     {
         int memory = MemoryOperand(i);
         if (memory < 0)
         {
-            EmitOperation(i, -1, default);
+            bool untouched = EmitOperation(i, -1, default);
+            _temp1Group = untouched ? temp1Group : None;
+            return;
+        }
+        if (_operandGroup[_now] >= 0)
+        {
+            _temp1Group = temp1Group;
+            Mem grouped = EmitGrouped(i, _operandGroup[_now], (int)i.MemoryDisplacement64, flagsLive);
+            _temp1Group = EmitOperation(i, memory, grouped) ? _temp1Group : None;
             return;
         }
         int size = OperandBytes(i);
@@ -88,9 +97,9 @@ internal sealed unsafe partial class Translator
 
     /// <summary>
     /// Encodes the instruction on host registers; its memory operand, when it has one, is <paramref name="m"/>
-    /// (which uses TEMP0 and perhaps TEMP1).
+    /// (which uses TEMP0 and perhaps TEMP1). True when TEMP1 is as it was.
     /// </summary>
-    private void EmitOperation(in Instruction i, int memory, Mem m)
+    private bool EmitOperation(in Instruction i, int memory, Mem m)
     {
         Substitution subs = default;
         bool high = false, highCx = false;
@@ -118,7 +127,8 @@ internal sealed unsafe partial class Translator
         bool wantsRcx = countInCl || i.Mnemonic is Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b;
         bool setsRcx = i.Mnemonic is Mnemonic.Pcmpistri or Mnemonic.Pcmpestri or Mnemonic.Vpcmpistri or Mnemonic.Vpcmpestri
             or Mnemonic.Pcmpestri64 or Mnemonic.Vpcmpestri64;
-        if (subs.Count == 0 && !wantsRcx && !(high && memory >= 0))
+        bool simple = subs.Count == 0 && !wantsRcx && !(high && memory >= 0);
+        if (simple)
         {
             Encode(i, subs, memory, m, countInCl);
         }
@@ -130,6 +140,7 @@ internal sealed unsafe partial class Translator
         {
             _w.Mov64(GuestRcx, Rcx);
         }
+        return simple;
     }
 
     private void EmitSubstituted(in Instruction i, ref Substitution subs, int memory, Mem m, bool high,
@@ -274,7 +285,7 @@ internal sealed unsafe partial class Translator
             host.MemoryIndex = m.Index < 0 ? Register.None : Register.RAX + m.Index;
             host.MemoryIndexScale = m.Scale;
             host.MemoryDisplacement64 = (ulong)m.Displacement;
-            host.MemoryDisplSize = m.Displacement == 0 ? 0 : 8;
+            host.MemoryDisplSize = m.Displacement == 0 ? 0 : (sbyte)m.Displacement == m.Displacement ? 1 : 8;
         }
         if (!_encoder.TryEncode(host, 0, out _, out string? error))
         {

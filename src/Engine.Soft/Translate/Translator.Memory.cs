@@ -126,7 +126,11 @@ internal sealed unsafe partial class Translator
     /// Checks <paramref name="site"/>.Size bytes at the guest address in TEMP0 against the soft TLB and returns
     /// the host operand: [TEMP0 + TEMP1], or [TEMP0] when flags had to be kept.
     /// </summary>
-    private Mem EmitCheck(ref Site site, int start, bool flagsLive, out int index)
+    private Mem EmitCheck(ref Site site, int start, bool flagsLive, out int index) =>
+        EmitCheck(ref site, start, flagsLive, false, out index);
+
+    /// <summary>The same; with <paramref name="wantDelta"/> TEMP1 = host - guest address instead, and no operand.</summary>
+    private Mem EmitCheck(ref Site site, int start, bool flagsLive, bool wantDelta, out int index)
     {
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
         site.FlagFree = flagsLive;
@@ -134,25 +138,25 @@ internal sealed unsafe partial class Translator
         index = AddSite(site);
         if (flagsLive)
         {
-            return EmitFlagFreeCheck(index, table, site.Size);
+            return EmitFlagFreeCheck(index, table, site.Size, wantDelta);
         }
         _w.Mov32(Temp1, Temp0);
-        _w.Shr32(Temp1, 8);
+        _w.Shr32(Temp1, VcpuArea.TlbShift);
         _w.And32(Temp1, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
         _w.Xor64(Temp0, Mem.Area(table, Temp1, 1));
         _w.CmpImm64(Temp0, PageSize - site.Size);
         _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
-        _w.Load64(Temp1, Mem.Area(table + 8, Temp1, 1));
+        _w.Load64(Temp1, Mem.Area(table + (wantDelta ? VcpuArea.TlbDelta : VcpuArea.TlbHost), Temp1, 1));
         return new Mem(Temp0, Temp1, 1, 0);
     }
 
     /// <summary>The same with PEXT, LEA and JRCXZ only; RDX is borrowed.</summary>
-    private Mem EmitFlagFreeCheck(int index, int table, int size)
+    private Mem EmitFlagFreeCheck(int index, int table, int size, bool wantDelta)
     {
         _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
         _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
-        _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0));
+        _w.Lea64(Temp1, new Mem(-1, Temp1, 4, 0)); // entries of 32 bytes
         _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
         _w.Not64(Rdx);
         _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 1)); // offset in the page on a hit
@@ -162,7 +166,13 @@ internal sealed unsafe partial class Translator
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         _cold.Add(new Cold(_w.Jmp(), false, index, 0, false, true));
         _w.PatchShort(hit);
-        _w.Load64(Temp0, Mem.Area(table + 8, Temp1, 8));
+        if (wantDelta)
+        {
+            _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbDelta, Temp1, 8));
+            _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
+            return default;
+        }
+        _w.Load64(Temp0, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
         _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 0));
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         return new Mem(Temp0, -1, 1, 0);
@@ -171,6 +181,7 @@ internal sealed unsafe partial class Translator
     /// <summary>TEMP0 = zero-extended guest memory at the address in TEMP0.</summary>
     private void EmitLoad(in Instruction i, int start, int size, bool flagsLive)
     {
+        _temp1Group = None;
         Site site = SiteOf(i, SiteKind.Load, size);
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
         switch (size)
@@ -194,6 +205,12 @@ internal sealed unsafe partial class Translator
         site.Register = (byte)register;
         site.Value = value;
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
+        EmitStoreValue(m, size, source, register, value);
+        SetAfter(index);
+    }
+
+    private void EmitStoreValue(Mem m, int size, StoreSource source, int register, long value)
+    {
         int host = source == StoreSource.Register ? Of(register) : -1;
         if (host < 0 && source != StoreSource.Immediate)
         {
@@ -202,6 +219,7 @@ internal sealed unsafe partial class Translator
                 _w.Lea64(Temp0, m);
                 m = Mem.At(Temp0);
             }
+            _temp1Group = None;
             host = Temp1;
             switch (source)
             {
@@ -223,7 +241,6 @@ internal sealed unsafe partial class Translator
         {
             _w.Store32(m, host);
         }
-        SetAfter(index);
     }
 
     private static Site SiteOf(in Instruction i, SiteKind kind, int size) => new()

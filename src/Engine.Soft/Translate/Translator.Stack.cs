@@ -1,5 +1,6 @@
 using Iced.Intel;
 using Ryokan.Engine.Soft.Emit;
+using Ryokan.X86;
 using static Ryokan.Engine.Soft.Emit.HostRegisters;
 
 namespace Ryokan.Engine.Soft.Translate;
@@ -38,9 +39,17 @@ internal sealed unsafe partial class Translator
 
     private void EmitPushValue(in Instruction i, bool flagsLive, StoreSource source, int register, long value)
     {
-        int start = _w.Length;
-        EmitPushAddress();
-        EmitStore(i, start, SlotBytes, flagsLive, source, register, value);
+        int group = _stackGroup[_now];
+        if (group >= 0)
+        {
+            EmitStoreValue(EmitGrouped(i, group, -SlotBytes, flagsLive), SlotBytes, source, register, value);
+        }
+        else
+        {
+            int start = _w.Length;
+            EmitPushAddress();
+            EmitStore(i, start, SlotBytes, flagsLive, source, register, value);
+        }
         EmitAdjustStack(-SlotBytes);
     }
 
@@ -52,9 +61,7 @@ internal sealed unsafe partial class Translator
                 EmitPushValue(i, flagsLive, StoreSource.Register, GprNumber(i.GetOpRegister(0)), 0);
                 break;
             case OpKind.Memory:
-                int start = _w.Length;
-                EmitOperandAddress(i);
-                EmitLoad(i, start, SlotBytes, flagsLive);
+                EmitOperandLoad(i, flagsLive);
                 _w.Store64(Mem.Area(VcpuArea.Spill2), Temp0);
                 EmitPushValue(i, flagsLive, StoreSource.Spill, 0, 0);
                 break;
@@ -66,11 +73,42 @@ internal sealed unsafe partial class Translator
 
     private void EmitPop(in Instruction i, bool flagsLive)
     {
+        int target = GprNumber(i.GetOpRegister(0)), home = Of(target);
+        if (_stackGroup[_now] >= 0 && home >= 0 && target != (int)Gpr.Rsp)
+        {
+            _w.Load64(home, EmitGrouped(i, _stackGroup[_now], 0, flagsLive));
+            EmitAdjustStack(SlotBytes);
+            return;
+        }
+        EmitTop(i, flagsLive);
+        EmitAdjustStack(SlotBytes);
+        StoreGuest(Temp0, GprNumber(i.GetOpRegister(0)));
+    }
+
+    /// <summary>TEMP0 = the slot at the stack pointer.</summary>
+    private void EmitTop(in Instruction i, bool flagsLive)
+    {
+        if (_stackGroup[_now] >= 0)
+        {
+            _w.Load64(Temp0, EmitGrouped(i, _stackGroup[_now], 0, flagsLive));
+            return;
+        }
         int start = _w.Length;
         _w.Mov64(Temp0, GuestRsp);
         EmitLoad(i, start, SlotBytes, flagsLive);
-        EmitAdjustStack(SlotBytes);
-        StoreGuest(Temp0, GprNumber(i.GetOpRegister(0)));
+    }
+
+    /// <summary>TEMP0 = the memory operand, one stack slot wide.</summary>
+    private void EmitOperandLoad(in Instruction i, bool flagsLive)
+    {
+        if (_operandGroup[_now] >= 0)
+        {
+            _w.Load64(Temp0, EmitGrouped(i, _operandGroup[_now], (int)i.MemoryDisplacement64, flagsLive));
+            return;
+        }
+        int start = _w.Length;
+        EmitOperandAddress(i);
+        EmitLoad(i, start, SlotBytes, flagsLive);
     }
 
     private void EmitLeave(in Instruction i, bool flagsLive)
@@ -114,9 +152,7 @@ internal sealed unsafe partial class Translator
 
     private void EmitReturn(in Instruction i)
     {
-        int start = _w.Length;
-        _w.Mov64(Temp0, GuestRsp);
-        EmitLoad(i, start, SlotBytes, true);
+        EmitTop(i, true);
         EmitAdjustStack(SlotBytes + (i.OpCount > 0 ? (int)i.GetImmediate(0) : 0));
         EmitJumpCache();
     }

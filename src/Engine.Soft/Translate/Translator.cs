@@ -48,6 +48,9 @@ internal sealed unsafe partial class Translator
     private bool _long;
     private bool _kernel;
 
+    /// <summary>Number of the instruction that is being emitted.</summary>
+    private int _now;
+
     /// <summary>Iced's encoder writes straight into the code buffer.</summary>
     private sealed class EncoderSink(CodeBuffer writer) : Iced.Intel.CodeWriter
     {
@@ -55,7 +58,8 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Out-of-line code to emit behind the block: where it is jumped from and what it is.</summary>
-    private readonly record struct Cold(int Field, bool Patchable, int Site, int Target, bool Poll, bool FlagsLive);
+    private readonly record struct Cold(int Field, bool Patchable, int Site, int Target, bool Poll, bool FlagsLive,
+        bool StackMiss = false);
 
     public Translator(SoftEngineOptions options, Routines routines, CodeCache cache, GuestFrames frames)
     {
@@ -81,9 +85,11 @@ internal sealed unsafe partial class Translator
         _pageVa = pageVa;
         _kernel = (key.Mode & BlockMode.Kernel) != 0;
         _long = (key.Mode & BlockMode.Long) != 0;
+        _temp1Group = None;
         LoadBytes(key.Frame, secondFrame);
         DecodeBlock(secondFrame >= 0);
         ComputeLiveness();
+        PlanGroups();
         _w.Reset();
         _sites.Clear();
         _stubs.Clear();
@@ -99,7 +105,7 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Length of the entry that sets the page base; 0 for kernel code.</summary>
-    public static int IndirectEntryBytes(bool kernel) => kernel ? 0 : 23;
+    public static int IndirectEntryBytes(bool kernel) => kernel ? 0 : 26;
 
     private void LoadBytes(long frame, long secondFrame)
     {
@@ -316,7 +322,8 @@ internal sealed unsafe partial class Translator
             return;
         }
         _w.Load64(HostRegisters.Temp0, Mem.Area(VcpuArea.UserJumps, HostRegisters.Temp1, 8));
-        _w.Op(true, 0x8d, HostRegisters.Temp0, new Mem(HostRegisters.Temp0, -1, 1, -_key.Offset));
+        _w.Not64(HostRegisters.Temp0); // entries hold minus the address
+        _w.Lea64(HostRegisters.Temp0, new Mem(HostRegisters.Temp0, -1, 1, 1 - _key.Offset));
         _w.Store64(Mem.Area(VcpuArea.CodeBase), HostRegisters.Temp0);
         while (_w.Length < IndirectEntryBytes(false))
         {
@@ -336,6 +343,7 @@ internal sealed unsafe partial class Translator
                 EmitDirectExit(Position(n), Position(n), true);
                 return;
             }
+            _now = n;
             EmitInstruction(n, i);
         }
         if ((_key.Mode & BlockMode.SingleStep) != 0 && _flowsOut)
@@ -352,9 +360,12 @@ internal sealed unsafe partial class Translator
 
     private void EmitInstruction(int n, in Instruction i)
     {
+        int keep = _temp1Group;
+        _temp1Group = None;
         switch (InstructionClass.RuleOf(i))
         {
             case Rule.Nop:
+                _temp1Group = keep;
                 break;
             case Rule.Slow:
                 EmitSlow(i);
@@ -369,7 +380,7 @@ internal sealed unsafe partial class Translator
                 }
                 else
                 {
-                    EmitGeneric(i, _liveIn[n] != 0);
+                    EmitGeneric(i, _liveIn[n] != 0, keep);
                 }
                 break;
             default:

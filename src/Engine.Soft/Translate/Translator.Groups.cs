@@ -1,0 +1,313 @@
+using System;
+using System.Collections.Generic;
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using Ryokan.X86;
+using static Ryokan.Engine.Soft.Emit.HostRegisters;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>
+/// Groups: accesses of one block through one base register whose value changes by constants only, of one kind (read or
+/// write), within one page. One check at the first of them covers the range of all; the others need none, for nothing that
+/// could change the mapping happens before the block is left. The stack is a group of its own kind:
+/// its page is kept in the vCPU block, so that its check needs no table look-up.
+/// When the range crosses a page, or the page may not be written that way, the block's ungrouped variant goes on.
+/// </summary>
+internal sealed unsafe partial class Translator
+{
+    private const int MaxSpan = 640;
+    private const int None = -1;
+
+    private struct Group
+    {
+        public int Base;
+        public bool Write;
+
+        /// <summary>Covered range, in bytes from the base register's value when the group's version of it began.</summary>
+        public int Low, High;
+
+        /// <summary>The base register's offset from that value at the first access.</summary>
+        public int FirstOffset;
+        public int Count;
+        public int Slot;
+        public bool Emitted;
+    }
+
+    private readonly Group[] _groups = new Group[2 * MaxInstructions];
+    private int _groupCount;
+
+    /// <summary>Group of an instruction's memory operand, and of its push, pop, call or return.</summary>
+    private readonly int[] _operandGroup = new int[MaxInstructions], _stackGroup = new int[MaxInstructions];
+
+    /// <summary>Group whose delta (host address - guest address) is in TEMP1, or none.</summary>
+    private int _temp1Group = None;
+
+    private readonly Dictionary<int, int> _open = [];
+    private readonly int[] _version = new int[16], _offset = new int[16];
+
+    private void PlanGroups()
+    {
+        _groupCount = 0;
+        Array.Fill(_operandGroup, None);
+        Array.Fill(_stackGroup, None);
+        if (!_options.Grouping || !_long || (_key.Mode & (BlockMode.Ungrouped | BlockMode.SingleStep)) != 0)
+        {
+            return;
+        }
+        _open.Clear();
+        Array.Clear(_version);
+        Array.Clear(_offset);
+        for (int n = 0; n < _count; n++)
+        {
+            PlanInstruction(n, _code[n]);
+        }
+        int slots = 0;
+        for (int g = 0; g < _groupCount; g++)
+        {
+            ref Group group = ref _groups[g];
+            group.Slot = None;
+            if (group.Base != (int)Gpr.Rsp && group.Count > 1 && slots < VcpuArea.GroupSlots)
+            {
+                group.Slot = VcpuArea.GroupSlot0 + 8 * slots++;
+            }
+        }
+        for (int n = 0; n < _count; n++)
+        {
+            if (_operandGroup[n] >= 0 && IsAlone(_groups[_operandGroup[n]]))
+            {
+                _operandGroup[n] = None;
+            }
+        }
+    }
+
+    /// <summary>Nothing to share: an ordinary check does it.</summary>
+    private static bool IsAlone(in Group group) => group.Base != (int)Gpr.Rsp && group.Slot == None;
+
+    private void PlanInstruction(int n, in Instruction i)
+    {
+        Rule rule = InstructionClass.RuleOf(i);
+        if (rule is Rule.Slow or Rule.Undefined || (rule == Rule.Special && IsSlowForm(i)))
+        {
+            return;
+        }
+        if (IsGroupable(i))
+        {
+            _operandGroup[n] = Join(GprNumber(i.MemoryBase), (int)i.MemoryDisplacement64, OperandBytes(i),
+                rule == Rule.Generic && InstructionClass.WritesMemory(i));
+        }
+        PlanStack(n, i);
+        Track(i);
+    }
+
+    private static bool IsGroupable(in Instruction i) =>
+        MemoryOperand(i) >= 0 && i.MemoryBase.IsGPR64() && i.MemoryIndex == Register.None
+        && i.MemorySegment is not (Register.FS or Register.GS) && OperandBytes(i) is > 0 and <= 64
+        && (int)i.MemoryDisplacement64 == (long)i.MemoryDisplacement64
+        && i.Mnemonic is not (Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
+            or Mnemonic.Xlatb or Mnemonic.Nop)
+        && InstructionClass.RuleOf(i) != Rule.Nop;
+
+    private void PlanStack(int n, in Instruction i)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Push or Mnemonic.Call:
+                _stackGroup[n] = Join((int)Gpr.Rsp, -8, 8, true);
+                break;
+            case Mnemonic.Pop or Mnemonic.Ret:
+                _stackGroup[n] = Join((int)Gpr.Rsp, 0, 8, false);
+                break;
+        }
+    }
+
+    /// <summary>Follows what the instruction does to registers: adds a constant, or makes a new value.</summary>
+    private void Track(in Instruction i)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Push or Mnemonic.Call:
+                _offset[(int)Gpr.Rsp] -= 8;
+                return;
+            case Mnemonic.Pop or Mnemonic.Ret:
+                _offset[(int)Gpr.Rsp] += 8;
+                if (i.Mnemonic == Mnemonic.Pop)
+                {
+                    Renew(GprNumber(i.GetOpRegister(0)));
+                }
+                return;
+        }
+        int constant = ConstantStep(i, out int register);
+        int written = RegisterWrites.Of(i);
+        for (int g = 0; g < 16; g++)
+        {
+            if ((written >> g & 1) == 0)
+            {
+                continue;
+            }
+            if (g == register && Math.Abs((long)_offset[g] + constant) < 1 << 20)
+            {
+                _offset[g] += constant;
+            }
+            else
+            {
+                Renew(g);
+            }
+        }
+    }
+
+    private void Renew(int register)
+    {
+        _version[register]++;
+        _offset[register] = 0;
+    }
+
+    private static int ConstantStep(in Instruction i, out int register)
+    {
+        register = None;
+        if (i.OpCount == 0 || i.GetOpKind(0) != OpKind.Register || !i.GetOpRegister(0).IsGPR64())
+        {
+            return 0;
+        }
+        int target = GprNumber(i.GetOpRegister(0));
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Add or Mnemonic.Sub when i.GetOpKind(1) is not (OpKind.Register or OpKind.Memory):
+                register = target;
+                int value = (int)i.GetImmediate(1);
+                return i.Mnemonic == Mnemonic.Add ? value : -value;
+            case Mnemonic.Inc or Mnemonic.Dec:
+                register = target;
+                return i.Mnemonic == Mnemonic.Inc ? 1 : -1;
+            case Mnemonic.Lea when i.MemoryBase == i.GetOpRegister(0) && i.MemoryIndex == Register.None:
+                register = target;
+                return (int)i.MemoryDisplacement64;
+            default:
+                return 0;
+        }
+    }
+
+    /// <summary>Puts an access into the open group of its base register and kind, or opens a new one.</summary>
+    private int Join(int register, int displacement, int size, bool write)
+    {
+        bool stack = register == (int)Gpr.Rsp;
+        long low = (long)_offset[register] + displacement;
+        int key = register << 1 | (write && !stack ? 1 : 0) | _version[register] << 8;
+        if (_open.TryGetValue(key, out int known))
+        {
+            ref Group group = ref _groups[known];
+            long newLow = Math.Min(group.Low, low), newHigh = Math.Max(group.High, low + size);
+            if (newHigh - newLow <= MaxSpan)
+            {
+                group.Low = (int)newLow;
+                group.High = (int)newHigh;
+                group.Count++;
+                return known;
+            }
+        }
+        if (_groupCount == _groups.Length || low != (int)low)
+        {
+            return None;
+        }
+        _groups[_groupCount] = new Group
+        {
+            Base = register, Write = write, Low = (int)low, High = (int)low + size, FirstOffset = _offset[register], Count = 1,
+        };
+        _open[key] = _groupCount;
+        return _groupCount++;
+    }
+
+    /// <summary>
+    /// Host operand of an access in a group, relative to the base register's current value; emits the group's check when this
+    /// is its first access. Leaves the delta in TEMP1.
+    /// </summary>
+    private Mem EmitGrouped(in Instruction i, int g, int displacement, bool flagsLive)
+    {
+        ref Group group = ref _groups[g];
+        bool stack = group.Base == (int)Gpr.Rsp;
+        if (!group.Emitted)
+        {
+            group.Emitted = true;
+            if (stack)
+            {
+                EmitStackCheck(i, group, flagsLive);
+            }
+            else
+            {
+                EmitGroupCheck(i, group, flagsLive);
+                _temp1Group = g;
+            }
+        }
+        int @base = Of(group.Base);
+        if (_temp1Group != g)
+        {
+            _w.Load64(Temp1, Mem.Area(stack ? VcpuArea.StackDeltaOf(_kernel) : group.Slot));
+            _temp1Group = g;
+        }
+        if (@base < 0)
+        {
+            _w.Load64(Temp0, Mem.Area(Slot(group.Base)));
+            @base = Temp0;
+        }
+        return new Mem(@base, Temp1, 1, displacement);
+    }
+
+    private void EmitLowAddress(in Group group)
+    {
+        int @base = AddressRegister(Register.RAX + group.Base, Temp0);
+        _w.Lea64(Temp0, Mem.At(@base, group.Low - group.FirstOffset));
+    }
+
+    private void EmitGroupCheck(in Instruction i, in Group group, bool flagsLive)
+    {
+        int start = _w.Length;
+        EmitLowAddress(group);
+        Site site = SiteOf(i, SiteKind.Group, group.High - group.Low);
+        site.Write = group.Write;
+        EmitCheck(ref site, start, flagsLive, wantDelta: true, out _);
+        _w.Store64(Mem.Area(group.Slot), Temp1);
+    }
+
+    /// <summary>Is the range in the page that the vCPU block names as the stack's? If not, a routine looks it up.</summary>
+    private void EmitStackCheck(in Instruction i, in Group group, bool flagsLive)
+    {
+        int span = group.High - group.Low, start = _w.Length;
+        Mem tag = Mem.Area(VcpuArea.StackTagOf(_kernel));
+        Site site = SiteOf(i, SiteKind.StackGroup, span);
+        site.Resume = start;
+        site.FlagFree = flagsLive;
+        site.Value = group.Low - group.FirstOffset;
+        if (!flagsLive)
+        {
+            EmitLowAddress(group);
+            _w.Xor64(Temp0, tag);
+            _w.CmpImm64(Temp0, PageSize - span);
+            _cold.Add(new Cold(_w.Jcc(Condition.Above), false, AddSite(site), 0, false, false, StackMiss: true));
+            return;
+        }
+        _w.Load64(Temp1, tag);
+        _w.Not64(Temp1);
+        _w.Lea64(Temp0, new Mem(GuestRsp, Temp1, 1, (int)site.Value + 1)); // offset in the page on a hit
+        _w.Lea64(Temp1, Mem.At(Temp0, span - 1));
+        _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
+        _w.Pext(Temp1, Temp1, Mem.Area(VcpuArea.HighMask));
+        _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
+        int hit = _w.Jrcxz();
+        _cold.Add(new Cold(_w.Jmp(), false, AddSite(site), 0, false, true, StackMiss: true));
+        _w.PatchShort(hit);
+    }
+
+    /// <summary>Out of line: the routine takes the page from the soft TLB, or else C# has to.</summary>
+    private void EmitStackMiss(int index)
+    {
+        Site site = _sites[index];
+        _w.Lea64(Temp0, Mem.At(GuestRsp, (int)site.Value));
+        _w.MovImm(Temp1, (ulong)(PageSize - site.Size));
+        _external.Add((_w.Call(), (nint)_routines.StackRefill(_kernel)));
+        int again = _w.Jrcxz();
+        _stubs[index] = _w.Length;
+        EmitStub(index);
+        _w.PatchShort(again);
+        _w.PatchRelative(_w.Jmp(), site.Resume);
+    }
+}
