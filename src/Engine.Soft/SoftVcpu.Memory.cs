@@ -167,9 +167,15 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>False when the frame holds code. The order against <c>ProtectCode</c> matters: announce, then look.</summary>
     private static bool TryOpenForWrite(GuestFrames frames, long frame)
     {
-        if (frames.Has(frame, FrameFlags.Code))
+        var known = (FrameFlags)frames.Flags[frame];
+        if ((known & FrameFlags.Code) != 0)
         {
             return false;
+        }
+        const FrameFlags open = FrameFlags.WriteCached | FrameFlags.Dirty;
+        if ((known & open) == open)
+        {
+            return true; // announced before: whoever protects the frame since then has asked us to flush
         }
         frames.Set(frame, FrameFlags.WriteCached | FrameFlags.Dirty);
         Interlocked.MemoryBarrier();

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.InteropServices;
 using Iced.Intel;
 using Ryokan.GuestMemory;
 using Ryokan.X86;
@@ -120,9 +121,12 @@ internal static class StringInstructions
 
     private static void Fill(Span<byte> buffer, int bytes, ulong value)
     {
-        for (int n = 0; n < buffer.Length; n++)
+        switch (bytes)
         {
-            buffer[n] = (byte)(value >> (n % bytes * 8));
+            case 1: buffer.Fill((byte)value); break;
+            case 2: MemoryMarshal.Cast<byte, ushort>(buffer).Fill((ushort)value); break;
+            case 4: MemoryMarshal.Cast<byte, uint>(buffer).Fill((uint)value); break;
+            default: MemoryMarshal.Cast<byte, ulong>(buffer).Fill(value); break;
         }
     }
 

@@ -30,6 +30,9 @@ internal sealed unsafe partial class Translator
         /// <summary>The base register's offset from that value at the first access.</summary>
         public int FirstOffset;
         public int Count;
+
+        /// <summary>Conditional branches before the first access.</summary>
+        public int Branches;
         public int Slot;
         public bool Emitted;
     }
@@ -58,6 +61,7 @@ internal sealed unsafe partial class Translator
         _open.Clear();
         Array.Clear(_version);
         Array.Clear(_offset);
+        _branches = 0;
         for (int n = 0; n < _count; n++)
         {
             PlanInstruction(n, _code[n]);
@@ -82,6 +86,8 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Nothing to share: an ordinary check does it.</summary>
+    private int _branches;
+
     private static bool IsAlone(in Group group) => group.Base != (int)Gpr.Rsp && group.Slot == None;
 
     private void PlanInstruction(int n, in Instruction i)
@@ -98,6 +104,7 @@ internal sealed unsafe partial class Translator
         }
         PlanStack(n, i);
         Track(i);
+        _branches += i.FlowControl == FlowControl.ConditionalBranch ? 1 : 0;
     }
 
     private static bool IsGroupable(in Instruction i) =>
@@ -192,8 +199,15 @@ internal sealed unsafe partial class Translator
     {
         bool stack = register == (int)Gpr.Rsp;
         long low = (long)_offset[register] + displacement;
-        int key = register << 1 | (write && !stack ? 1 : 0) | _version[register] << 8;
-        if (_open.TryGetValue(key, out int known))
+        int key = register << 1 | _version[register] << 8;
+        int writeKey = stack ? key : key | 1;
+        bool found = _open.TryGetValue(writeKey, out int known) || (!write && _open.TryGetValue(key, out known));
+        if (!found && write && _open.TryGetValue(key, out known) && _groups[known].Branches == _branches)
+        {
+            // The write follows its reads on a straight line, so it is sure to come: one check for writing serves all.
+            found = true;
+        }
+        if (found)
         {
             ref Group group = ref _groups[known];
             long newLow = Math.Min(group.Low, low), newHigh = Math.Max(group.High, low + size);
@@ -202,6 +216,12 @@ internal sealed unsafe partial class Translator
                 group.Low = (int)newLow;
                 group.High = (int)newHigh;
                 group.Count++;
+                if (write && !stack && !group.Write)
+                {
+                    group.Write = true;
+                    _open.Remove(key);
+                    _open[writeKey] = known;
+                }
                 return known;
             }
         }
@@ -212,8 +232,9 @@ internal sealed unsafe partial class Translator
         _groups[_groupCount] = new Group
         {
             Base = register, Write = write, Low = (int)low, High = (int)low + size, FirstOffset = _offset[register], Count = 1,
+            Branches = _branches,
         };
-        _open[key] = _groupCount;
+        _open[write ? writeKey : key] = _groupCount;
         return _groupCount++;
     }
 
