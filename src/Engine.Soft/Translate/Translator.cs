@@ -271,6 +271,8 @@ internal sealed unsafe partial class Translator
                 or Mnemonic.Rcl or Mnemonic.Rcr or Mnemonic.Shld or Mnemonic.Shrd:
                 int last = i.OpCount - 1;
                 return i.GetOpKind(last) == OpKind.Register || (i.GetImmediate(last) & 0x1f) == 0;
+            case Mnemonic.Div or Mnemonic.Idiv:
+                return true; // undefined on paper, left alone by processors
             default:
                 return i.IsStringInstruction;
         }
