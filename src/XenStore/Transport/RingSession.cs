@@ -116,7 +116,16 @@ public sealed class RingSession : IDisposable
             }
             if (available == 0)
             {
-                return false;
+                available = LookAgain();
+                if (available == 0)
+                {
+                    return false;
+                }
+                if (available > RingSize)
+                {
+                    Fail(XenStoreError.Ringidx);
+                    return false;
+                }
             }
             int n = (int)Math.Min(available, (uint)(wanted - _received));
             CopyRequest(n);
@@ -126,6 +135,18 @@ public sealed class RingSession : IDisposable
         _received = 0;
         Session.Handle(header, _incoming.AsSpan(Outbox.HeaderSize, (int)header.Len));
         return true;
+    }
+
+    /// <summary>
+    /// What came while the bytes before were taken. The guest raises the port only when it sees that all it had
+    /// written before is taken, so this look has to come after reqCons is published. Linux has no fence between
+    /// storing its index and loading ours: the barrier in all threads of this process, which the vCPUs
+    /// are, stands in for it, so that one of the two sides sees the other's index.
+    /// </summary>
+    private uint LookAgain()
+    {
+        Interlocked.MemoryBarrierProcessWide();
+        return Volatile.Read(ref Word(ReqProdOffset)) - _reqCons;
     }
 
     private void CopyRequest(int count)
