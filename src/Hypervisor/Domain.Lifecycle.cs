@@ -90,6 +90,19 @@ public sealed partial class Domain
         }
     }
 
+    /// <summary>What each vCPU does, in several lines for a person. Pauses the domain for that long.</summary>
+    public string Describe()
+    {
+        bool wasPaused = State == DomainState.Paused;
+        Pause();
+        string text = CrashReporter.Describe(_vcpus);
+        if (!wasPaused)
+        {
+            Unpause();
+        }
+        return text;
+    }
+
     public void Unpause()
     {
         lock (_gate)

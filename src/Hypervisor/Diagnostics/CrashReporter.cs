@@ -36,6 +36,20 @@ internal static class CrashReporter
         return new CrashReport(crashed.Id, reason, crashed.Registers, text.ToString());
     }
 
+    /// <summary>All vCPUs of a domain that is paused.</summary>
+    public static string Describe(IReadOnlyList<Vcpu> all)
+    {
+        StringBuilder text = new();
+        foreach (Vcpu v in all)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"vcpu{v.Id}: {v.Activity}, pending {v.UpcallPending}");
+            DescribeRegisters(text, v);
+            DescribeStack(text, v);
+            v.Trace.Describe(text);
+        }
+        return text.ToString();
+    }
+
     private static void DescribeRegisters(StringBuilder text, Vcpu v)
     {
         ref VcpuRegisters r = ref v.Registers;
