@@ -3,7 +3,9 @@ using System.IO;
 
 namespace Ryokan.Api;
 
-/// <summary>Small files that other processes read: they see the old content or the new, never a part.</summary>
+/// <summary>
+/// Small files that other processes read: they see the old content or the new, never a part.
+/// </summary>
 public static class AtomicFile
 {
     /// <exception cref="IOException">it cannot be written</exception>

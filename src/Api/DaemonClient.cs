@@ -46,17 +46,23 @@ public sealed class DaemonClient : IDisposable
                 return new NetworkStream(socket, ownsSocket: true);
             },
         };
-        _http = new HttpClient(handler) { BaseAddress = new Uri("http://ryokan"), Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(handler)
+        {
+            BaseAddress = new Uri("http://ryokan"),
+            Timeout = Timeout.InfiniteTimeSpan,
+        };
     }
 
     public Task<HostInfo> Host() => Get("/v1/host", ApiJson.Default.HostInfo);
 
-    public Task<IReadOnlyList<DomainInfo>> List() => Get("/v1/domains", ApiJson.Default.IReadOnlyListDomainInfo);
+    public Task<IReadOnlyList<DomainInfo>> List() =>
+        Get("/v1/domains", ApiJson.Default.IReadOnlyListDomainInfo);
 
     public Task<DomainInfo> Find(string idOrName) => Get(Path(idOrName), ApiJson.Default.DomainInfo);
 
     public Task<DomainInfo> Create(CreateRequest request) =>
-        Send(HttpMethod.Post, "/v1/domains", Body(request, ApiJson.Default.CreateRequest), ApiJson.Default.DomainInfo);
+        Send(HttpMethod.Post, "/v1/domains", Body(request, ApiJson.Default.CreateRequest),
+            ApiJson.Default.DomainInfo);
 
     public Task Act(string idOrName, DomainAction action, string? key = null) =>
         Send(HttpMethod.Post, Path(idOrName) + "/actions",
@@ -102,14 +108,16 @@ public sealed class DaemonClient : IDisposable
     {
         try
         {
-            HttpResponseMessage response = await _http.SendAsync(new HttpRequestMessage(method, path) { Content = body });
+            HttpRequestMessage request = new(method, path) { Content = body };
+            HttpResponseMessage response = await _http.SendAsync(request);
             if (response.IsSuccessStatusCode)
             {
                 return response;
             }
             byte[] answer = await response.Content.ReadAsByteArrayAsync();
             throw new RefusedException(JsonSerializer.Deserialize(answer, ApiJson.Default.Problem)
-                ?? new Problem((int)response.StatusCode, ProblemCodes.Internal, $"ryokand answers {response.StatusCode}"));
+                ?? new Problem((int)response.StatusCode, ProblemCodes.Internal,
+                    $"ryokand answers {response.StatusCode}"));
         }
         catch (Exception e) when (e is HttpRequestException or IOException or JsonException)
         {

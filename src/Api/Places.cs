@@ -19,14 +19,16 @@ public sealed record Places(string Runtime, string State)
             : Path.Combine(Chosen("XDG_STATE_HOME") ?? Path.Combine(Home, ".local/state"), "ryokan"));
         // Without a session there is no XDG_RUNTIME_DIR; /tmp would be a place that others can prepare.
         string runtime = Chosen("RYOKAN_RUNTIME_DIR") ?? (root ? "/run/ryokan"
-            : Chosen("XDG_RUNTIME_DIR") is { } session ? Path.Combine(session, "ryokan") : Path.Combine(state, "run"));
+            : Chosen("XDG_RUNTIME_DIR") is { } session ? Path.Combine(session, "ryokan")
+            : Path.Combine(state, "run"));
         return new Places(runtime, state);
     }
 
     private static string Home => Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
 
     private static string? Chosen(string variable) =>
-        Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? Path.GetFullPath(value) : null;
+        Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? Path.GetFullPath(value)
+            : null;
 
     public string DaemonSocket => Path.Combine(Runtime, "ryokand.sock");
     public string DaemonLock => Path.Combine(Runtime, "ryokand.lock");
@@ -44,7 +46,8 @@ public sealed record Places(string Runtime, string State)
     /// <summary>Makes the directories, for this user only.</summary>
     public void Create()
     {
-        const UnixFileMode ownerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        const UnixFileMode ownerOnly =
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         foreach (string directory in (ReadOnlySpan<string>)[Runtime, State, Domains, Ended])
         {
             Directory.CreateDirectory(directory, ownerOnly);

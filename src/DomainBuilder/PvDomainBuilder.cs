@@ -10,7 +10,9 @@ using Ryokan.GuestMemory;
 
 namespace Ryokan.DomainBuilder;
 
-/// <summary>Lays a PV64 domain out in fresh guest memory: kernel, initramfs, p2m, start info, rings, page tables.</summary>
+/// <summary>
+/// Lays a PV64 domain out in fresh guest memory: kernel, initramfs, p2m, start info, rings, page tables.
+/// </summary>
 public static class PvDomainBuilder
 {
     private const long MaxRamdiskBytes = 1 << 30;
@@ -18,7 +20,8 @@ public static class PvDomainBuilder
     /// <summary>
     /// Builds the domain. The frames must be fresh (all zero): what need not be stored is not.
     /// </summary>
-    /// <exception cref="DomainBuildException">the kernel, initramfs, command line or memory size does not do</exception>
+    /// <exception cref="DomainBuildException">the kernel, initramfs, command line or memory size does not
+    /// do</exception>
     public static PvImage Build(PvBuildRequest request, GuestFrames frames)
     {
         CheckCommandLine(request.CommandLine);
@@ -67,7 +70,8 @@ public static class PvDomainBuilder
     /// <summary>The identity: machine frame n is the guest's page n.</summary>
     private static void WriteP2M(GuestFrames frames, BootLayout layout)
     {
-        Span<ulong> list = MemoryMarshal.Cast<byte, ulong>(frames.RamSpan(layout.P2M.First, layout.P2M.Count));
+        Span<byte> bytes = frames.RamSpan(layout.P2M.First, layout.P2M.Count);
+        Span<ulong> list = MemoryMarshal.Cast<byte, ulong>(bytes);
         for (int pfn = 0; pfn < (int)layout.Pages; pfn++)
         {
             list[pfn] = (ulong)pfn;
@@ -84,7 +88,8 @@ public static class PvDomainBuilder
         ulong pfn = (va - layout.VirtBase) >> GuestFrames.PageShift;
         if ((va & (GuestFrames.PageSize - 1)) != 0 || !layout.Kernel.Contains(pfn))
         {
-            throw new DomainBuildException("kernel", path, $"its hypercall page {va:x} is not a page of the kernel");
+            throw new DomainBuildException(
+                "kernel", path, $"its hypercall page {va:x} is not a page of the kernel");
         }
         HypercallPage.Write(frames.Span(pfn));
     }

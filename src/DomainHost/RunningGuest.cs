@@ -9,8 +9,8 @@ using Ryokan.Hypervisor;
 namespace Ryokan.DomainHost;
 
 /// <summary>
-/// One domain with everything that belongs to it, put together: memory, engine, hypervisor state, kernel, console.
-/// This is the only place that knows all of them.
+/// One domain with everything that belongs to it, put together: memory, engine, hypervisor state, kernel,
+/// console. This is the only place that knows all of them.
 /// </summary>
 internal sealed class RunningGuest : IDisposable
 {

@@ -13,7 +13,9 @@ using Ryokan.Linux.Interop;
 
 namespace Ryokan.HostDaemon;
 
-/// <summary>ryokand: one per user and host. Knows the domains, supervises them, serves REST on a unix socket.</summary>
+/// <summary>
+/// ryokand: one per user and host. Knows the domains, supervises them, serves REST on a unix socket.
+/// </summary>
 internal static class Program
 {
     /// <summary>Requests that still wait when the daemon stops are dropped after this.</summary>
@@ -28,13 +30,15 @@ internal static class Program
         }
         if (arguments.Length != 0)
         {
-            Console.Error.WriteLine($"ryokand: unknown argument '{arguments[0]}'; it takes none but --version");
+            Console.Error.WriteLine(
+                $"ryokand: unknown argument '{arguments[0]}'; it takes none but --version");
             return 1;
         }
         Places places = Places.ForThisUser();
         if (places.DaemonSocket.Length > Places.MaxSocketPath - 20)
         {
-            Console.Error.WriteLine($"ryokand: {places.Runtime}: too long for unix sockets; set RYOKAN_RUNTIME_DIR");
+            Console.Error.WriteLine(
+                $"ryokand: {places.Runtime}: too long for unix sockets; set RYOKAN_RUNTIME_DIR");
             return 1;
         }
         try
@@ -77,9 +81,11 @@ internal static class Program
         DomainRegistry registry = new(places);
         registry.Rediscover();
         File.Delete(places.DaemonSocket);
-        // An empty builder: no configuration files, no logging, no TLS, and so a start in some ten milliseconds.
+        // An empty builder: no configuration files, no logging, no TLS, and so a start in some ten
+        // milliseconds.
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(options => options.ListenUnixSocket(places.DaemonSocket));
+        builder.WebHost.UseKestrelCore()
+            .ConfigureKestrel(options => options.ListenUnixSocket(places.DaemonSocket));
         builder.WebHost.UseShutdownTimeout(StopTimeout);
         builder.Services.AddRoutingCore();
         await using WebApplication app = builder.Build();

@@ -8,8 +8,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Ryokan.Linux.Interop;
 
 /// <summary>
-/// Starts a program that outlives its starter: in a session of its own, with stdin from /dev/null, none of the
-/// starter's other descriptors, and default signal handling (posix_spawn(3) with glibc's closefrom action).
+/// Starts a program that outlives its starter: in a session of its own, with stdin from /dev/null, none of
+/// the starter's other descriptors, and default signal handling (posix_spawn(3) with glibc's closefrom
+/// action).
 /// </summary>
 public static unsafe partial class DetachedProcess
 {
@@ -24,7 +25,8 @@ public static unsafe partial class DetachedProcess
     /// <param name="arguments">without the program's name</param>
     /// <param name="errors">file that its stderr is appended to</param>
     /// <exception cref="InvalidOperationException">it could not be started</exception>
-    public static int Start(string path, IReadOnlyList<string> arguments, string errors, out SafeFileHandle output)
+    public static int Start(
+        string path, IReadOnlyList<string> arguments, string errors, out SafeFileHandle output)
     {
         int* pipe = stackalloc int[2];
         Check(Pipe(pipe, CloseOnExec) == 0 ? 0 : Marshal.GetLastPInvokeError(), "pipe");
@@ -131,7 +133,8 @@ public static unsafe partial class DetachedProcess
     [LibraryImport("libc", EntryPoint = "pipe2", SetLastError = true)]
     private static partial int Pipe(int* descriptors, int flags);
 
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    [LibraryImport(
+        "libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags, int mode);
 
     [LibraryImport("libc", EntryPoint = "dup2", SetLastError = true)]
@@ -144,7 +147,8 @@ public static unsafe partial class DetachedProcess
     private static partial int WaitPid(int pid, int* status, int options);
 
     [LibraryImport("libc", EntryPoint = "posix_spawn", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Spawn(int* pid, string path, byte* actions, byte* attributes, byte** argv, byte** environment);
+    private static partial int Spawn(
+        int* pid, string path, byte* actions, byte* attributes, byte** argv, byte** environment);
 
     [LibraryImport("libc", EntryPoint = "posix_spawn_file_actions_init")]
     private static partial int InitActions(byte* actions);
@@ -152,7 +156,8 @@ public static unsafe partial class DetachedProcess
     [LibraryImport("libc", EntryPoint = "posix_spawn_file_actions_destroy")]
     private static partial int DestroyActions(byte* actions);
 
-    [LibraryImport("libc", EntryPoint = "posix_spawn_file_actions_addopen", StringMarshalling = StringMarshalling.Utf8)]
+    [LibraryImport(
+        "libc", EntryPoint = "posix_spawn_file_actions_addopen", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int AddOpen(byte* actions, int fd, string path, int flags, uint mode);
 
     [LibraryImport("libc", EntryPoint = "posix_spawn_file_actions_adddup2")]

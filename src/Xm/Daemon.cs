@@ -28,7 +28,8 @@ internal static class Daemon
     {
         if (path.Length > Places.MaxSocketPath)
         {
-            throw new UsageException($"{path}: too long for a unix socket; set RYOKAN_RUNTIME_DIR to a shorter directory");
+            throw new UsageException(
+                $"{path}: too long for a unix socket; set RYOKAN_RUNTIME_DIR to a shorter directory");
         }
         using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
@@ -58,7 +59,8 @@ internal static class Daemon
                 }
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+        catch (Exception e) when (
+            e is IOException or UnauthorizedAccessException or InvalidOperationException)
         {
             throw new UsageException($"ryokand cannot be started: {e.Message}");
         }

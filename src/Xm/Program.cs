@@ -38,11 +38,13 @@ internal static class Program
         }
         if (arguments is ["--version" or "-V"])
         {
-            System.Console.WriteLine($"xm (Ryokan) {typeof(Program).Assembly.GetName().Version?.ToString(3)}");
+            System.Console.WriteLine(
+                $"xm (Ryokan) {typeof(Program).Assembly.GetName().Version?.ToString(3)}");
             return 0;
         }
         Command command = CommandTable.Find(arguments[0])
             ?? throw new UsageException($"there is no command '{arguments[0]}'; 'xm help' lists them");
-        return await command.Run(new CommandContext(command, arguments.AsSpan(1).ToArray(), Places.ForThisUser()));
+        return await command.Run(
+            new CommandContext(command, arguments.AsSpan(1).ToArray(), Places.ForThisUser()));
     }
 }

@@ -6,7 +6,9 @@ using System.Runtime.InteropServices;
 
 namespace Ryokan.DomainBuilder.Tests;
 
-/// <summary>Makes kernel payloads of every served kind with the same libraries that distributions use.</summary>
+/// <summary>
+/// Makes kernel payloads of every served kind with the same libraries that distributions use.
+/// </summary>
 internal static unsafe partial class Compressors
 {
     private const int Lz4BlockBytes = 8 << 20;
@@ -61,7 +63,10 @@ internal static unsafe partial class Compressors
         fixed (byte* from = data)
         fixed (byte* to = result)
         {
-            Assert(LzmaEncode(filters, 1 /* CRC32 */, null, from, (nuint)data.Length, to, &position, (nuint)result.Length) == 0);
+            const int crc32 = 1;
+            int status = LzmaEncode(filters, crc32, null, from, (nuint)data.Length, to, &position,
+                (nuint)result.Length);
+            Assert(status == 0);
         }
         return result[..(int)position];
     }
@@ -112,11 +117,13 @@ internal static unsafe partial class Compressors
     private static partial byte LzmaPreset(void* options, uint preset);
 
     [LibraryImport("liblzma.so.5", EntryPoint = "lzma_stream_buffer_encode")]
-    private static partial int LzmaEncode(LzmaFilter* filters, int check, void* allocator, byte* source, nuint length,
+    private static partial int LzmaEncode(
+        LzmaFilter* filters, int check, void* allocator, byte* source, nuint length,
         byte* target, nuint* position, nuint capacity);
 
     [LibraryImport("libzstd.so.1", EntryPoint = "ZSTD_compress")]
-    private static partial nuint ZstdCompress(byte* target, nuint capacity, byte* source, nuint length, int level);
+    private static partial nuint ZstdCompress(
+        byte* target, nuint capacity, byte* source, nuint length, int level);
 
     [LibraryImport("liblz4.so.1", EntryPoint = "LZ4_compress_default")]
     private static partial int Lz4Compress(byte* source, byte* target, int length, int capacity);

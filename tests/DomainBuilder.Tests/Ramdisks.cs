@@ -21,7 +21,8 @@ internal static class Ramdisks
 
     private static int Entry(byte[] archive, int at, string name, int fileBytes)
     {
-        string header = $"070701{1:x8}{0x81a4:x8}{0:x8}{0:x8}{1:x8}{0:x8}{fileBytes:x8}{0:x8}{0:x8}{0:x8}{0:x8}"
+        string header =
+            $"070701{1:x8}{0x81a4:x8}{0:x8}{0:x8}{1:x8}{0:x8}{fileBytes:x8}{0:x8}{0:x8}{0:x8}{0:x8}"
             + $"{name.Length + 1:x8}{0:x8}{name}\0";
         Encoding.ASCII.GetBytes(header).CopyTo(archive, at);
         return ((at + header.Length + 3) & ~3) + ((fileBytes + 3) & ~3);

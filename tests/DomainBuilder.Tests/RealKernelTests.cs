@@ -12,8 +12,8 @@ using Xunit.Abstractions;
 namespace Ryokan.DomainBuilder.Tests;
 
 /// <summary>
-/// The unmodified Debian kernel: the layout must be the one that Xen's own builder was seen to make (fixed pfns for
-/// a guest of 384 MiB).
+/// The unmodified Debian kernel: the layout must be the one that Xen's own builder was seen to make (fixed
+/// pfns for a guest of 384 MiB).
 /// </summary>
 public sealed class RealKernelTests(ITestOutputHelper output)
 {

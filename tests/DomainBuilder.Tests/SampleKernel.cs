@@ -7,14 +7,15 @@ using System.Text;
 namespace Ryokan.DomainBuilder.Tests;
 
 /// <summary>
-/// A made-up PV kernel file with the shape of a Linux one: text, data with notes in it, and a segment whose memory
-/// part is larger than its file part. The contents come from a fixed seed.
+/// A made-up PV kernel file with the shape of a Linux one: text, data with notes in it, and a segment whose
+/// memory part is larger than its file part. The contents come from a fixed seed.
 /// </summary>
 internal sealed class SampleKernel
 {
     public const ulong VirtBase = 0xffffffff80000000;
     public const ulong TextPaddr = 0x1000000, DataPaddr = 0x2400000, InitPaddr = 0x2600000;
-    public const int TextBytes = 19 << 20, DataBytes = 0x123456, InitFileBytes = 0x1234, InitMemoryBytes = 0x9000;
+    public const int TextBytes = 19 << 20, DataBytes = 0x123456, InitFileBytes = 0x1234,
+        InitMemoryBytes = 0x9000;
     public const int TextOffset = 0x200000, DataOffset = 0x1600000, InitOffset = 0x1800000;
     public const int NotesAt = 0x1000;
 
@@ -57,7 +58,8 @@ internal sealed class SampleKernel
         Segment(header, 3, 4, DataOffset + NotesAt, DataPaddr + NotesAt, noteBytes, noteBytes);
     }
 
-    private static void Segment(Span<byte> file, int index, uint type, int offset, ulong paddr, int fileBytes, int bytes)
+    private static void Segment(
+        Span<byte> file, int index, uint type, int offset, ulong paddr, int fileBytes, int bytes)
     {
         Span<byte> header = file.Slice(64 + index * 56, 56);
         BinaryPrimitives.WriteUInt32LittleEndian(header, type);

@@ -6,7 +6,8 @@ namespace Ryokan.DomainBuilder.Tests;
 /// <summary>A file that goes away again.</summary>
 internal sealed class TempFile : IDisposable
 {
-    public string Path { get; } = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"ryokan-{Guid.NewGuid():n}");
+    public string Path { get; } = System.IO.Path
+        .Combine(System.IO.Path.GetTempPath(), $"ryokan-{Guid.NewGuid():n}");
 
     public TempFile(byte[] content) => File.WriteAllBytes(Path, content);
 

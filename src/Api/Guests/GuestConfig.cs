@@ -2,7 +2,9 @@ using System;
 
 namespace Ryokan.Api.Guests;
 
-/// <summary>What happens to a guest that powered off, rebooted or crashed (xl.cfg: on_poweroff, on_reboot, on_crash).</summary>
+/// <summary>
+/// What happens to a guest that powered off, rebooted or crashed (xl.cfg: on_poweroff, on_reboot, on_crash).
+/// </summary>
 public enum ShutdownAction
 {
     /// <summary>Its process ends.</summary>
@@ -14,7 +16,9 @@ public enum ShutdownAction
     /// <summary>It stays, stopped, until it is destroyed by hand.</summary>
     Preserve,
 
-    /// <summary>It stays, stopped, under another name, and a new domain is made from the same description.</summary>
+    /// <summary>
+    /// It stays, stopped, under another name, and a new domain is made from the same description.
+    /// </summary>
     RenameRestart,
 }
 

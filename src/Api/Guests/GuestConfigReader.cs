@@ -6,7 +6,9 @@ using System.Text;
 
 namespace Ryokan.Api.Guests;
 
-/// <summary>Turns the assignments of a description into a <see cref="GuestConfig"/>, and says exactly what is wrong.</summary>
+/// <summary>
+/// Turns the assignments of a description into a <see cref="GuestConfig"/>, and says exactly what is wrong.
+/// </summary>
 public sealed class GuestConfigReader
 {
     public const int MaxNameLength = 64;
@@ -24,11 +26,13 @@ public sealed class GuestConfigReader
     private GuestConfigReader(string file, string directory) => (_file, _directory) = (file, directory);
 
     /// <summary>Reads a description file and applies <c>key=val</c> words over it.</summary>
-    /// <param name="file">path; relative paths in it are relative to the current directory, as with xl</param>
+    /// <param name="file">path; relative paths in it are relative to the current directory, as with
+    /// xl</param>
     /// <param name="overrides">words of the command line</param>
     /// <param name="warnings">one line each: keys that have no effect yet</param>
     /// <exception cref="GuestConfigException">one clear line</exception>
-    public static GuestConfig ReadFile(string file, IEnumerable<string> overrides, out IReadOnlyList<string> warnings)
+    public static GuestConfig ReadFile(
+        string file, IEnumerable<string> overrides, out IReadOnlyList<string> warnings)
     {
         string text;
         try
@@ -38,7 +42,8 @@ public sealed class GuestConfigReader
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new GuestConfigException($"{file}: {(e is FileNotFoundException or DirectoryNotFoundException
+            throw new GuestConfigException(
+                $"{file}: {(e is FileNotFoundException or DirectoryNotFoundException
                 ? "no such file" : "cannot be read (permission denied, or a directory)")}");
         }
         catch (ArgumentException)
@@ -48,7 +53,9 @@ public sealed class GuestConfigReader
         return Read(text, file, Directory.GetCurrentDirectory(), overrides, out warnings);
     }
 
-    /// <summary>As <see cref="ReadFile"/>, from text; relative paths are relative to <paramref name="directory"/>.</summary>
+    /// <summary>
+    /// As <see cref="ReadFile"/>, from text; relative paths are relative to <paramref name="directory"/>.
+    /// </summary>
     public static GuestConfig Read(string text, string file, string directory, IEnumerable<string> overrides,
         out IReadOnlyList<string> warnings)
     {
@@ -82,7 +89,8 @@ public sealed class GuestConfigReader
         else if (!XlKeys.Served.Contains(key))
         {
             string hint = XlKeys.Nearest(key) is { } near ? $" (did you mean '{near}'?)" : "";
-            throw new GuestConfigException($"{assignment.Place}: {XlConfigParser.Shown(key)}: unknown key{hint}");
+            throw new GuestConfigException(
+                $"{assignment.Place}: {XlConfigParser.Shown(key)}: unknown key{hint}");
         }
         if (assignment.Append && _set.TryGetValue(key, out XlAssignment? before)
             && before.Value.Text is { } head && assignment.Value.Text is { } tail)
@@ -100,7 +108,8 @@ public sealed class GuestConfigReader
             throw Bad("type", type is "pvh" or "hvm" ? $"'{type}' guests are not served yet; only 'pv' is"
                 : $"'{XlConfigParser.Shown(type)}' is not a type of guest; only 'pv' is served");
         }
-        int memory = Number("memory", 1, MaxMemoryMiB) ?? Number("maxmem", 1, MaxMemoryMiB) ?? DefaultMemoryMiB;
+        int memory = Number("memory", 1, MaxMemoryMiB) ?? Number("maxmem", 1, MaxMemoryMiB)
+            ?? DefaultMemoryMiB;
         int maxMemory = Number("maxmem", 1, MaxMemoryMiB) ?? memory;
         if (maxMemory < memory)
         {
@@ -132,7 +141,8 @@ public sealed class GuestConfigReader
 
     private string Name()
     {
-        string name = Text("name") ?? throw new GuestConfigException($"{_file}: name: not set; every guest needs one");
+        string name = Text("name")
+            ?? throw new GuestConfigException($"{_file}: name: not set; every guest needs one");
         return NameError(name) is { } error ? throw Bad("name", error) : name;
     }
 
@@ -201,7 +211,8 @@ public sealed class GuestConfigReader
         }
         string full = Path.GetFullPath(path, _directory);
         return File.Exists(full) ? full
-            : throw Bad(key, $"{full}: {(Directory.Exists(full) ? "a directory, not a file" : "no such file")}");
+            : throw Bad(
+                key, $"{full}: {(Directory.Exists(full) ? "a directory, not a file" : "no such file")}");
     }
 
     private ShutdownAction Action(string key, ShutdownAction absent) => Text(key) switch
@@ -231,14 +242,16 @@ public sealed class GuestConfigReader
         {
             throw Bad(key, $"'{XlConfigParser.Shown(text)}' is not a number");
         }
-        return value >= min && value <= max ? (int)value : throw Bad(key, $"{value} is not from {min} to {max}");
+        return value >= min && value <= max ? (int)value
+            : throw Bad(key, $"{value} is not from {min} to {max}");
     }
 
     private static bool TryParseNumber(string text, out long value)
     {
         if (text.StartsWith("0x", StringComparison.OrdinalIgnoreCase))
         {
-            return long.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
+            return long.TryParse(
+                text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
         }
         if (text.Length > 1 && text[0] == '0')
         {

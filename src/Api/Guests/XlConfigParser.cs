@@ -6,8 +6,9 @@ using System.Text;
 namespace Ryokan.Api.Guests;
 
 /// <summary>
-/// The syntax of xl.cfg(5) files: assignments separated by line ends or semicolons, strings in either kind of quotes,
-/// decimal, octal and hexadecimal numbers, lists (nested, over several lines, with a trailing comma), # comments.
+/// The syntax of xl.cfg(5) files: assignments separated by line ends or semicolons, strings in either kind of
+/// quotes, decimal, octal and hexadecimal numbers, lists (nested, over several lines, with a trailing comma),
+/// # comments.
 /// </summary>
 public sealed class XlConfigParser
 {
@@ -30,7 +31,8 @@ public sealed class XlConfigParser
     {
         if (text.Length > MaxCharacters)
         {
-            throw new GuestConfigException($"{file}: larger than {MaxCharacters >> 20} MiB, not a guest description");
+            throw new GuestConfigException(
+                $"{file}: larger than {MaxCharacters >> 20} MiB, not a guest description");
         }
         XlConfigParser parser = new(text, file);
         List<XlAssignment> assignments = [];
@@ -42,8 +44,8 @@ public sealed class XlConfigParser
     }
 
     /// <summary>
-    /// Parses a word of a command line: one or more assignments in the file syntax, or <c>key=text</c> with a text
-    /// that is taken as it stands, because the shell has eaten its quotes.
+    /// Parses a word of a command line: one or more assignments in the file syntax, or <c>key=text</c> with a
+    /// text that is taken as it stands, because the shell has eaten its quotes.
     /// </summary>
     /// <exception cref="GuestConfigException">neither</exception>
     public static IReadOnlyList<XlAssignment> ParseOverride(string word)
@@ -161,13 +163,16 @@ public sealed class XlConfigParser
             {
                 return new XlValue(elements);
             }
+            if (_at < _text.Length)
+            {
+                elements.Add(ParseValue(depth, key));
+                SkipSpaces(true);
+            }
             if (_at == _text.Length)
             {
                 throw Error($"{key}: the list that starts in line {opened} has no ']'");
             }
-            elements.Add(ParseValue(depth, key));
-            SkipSpaces(true);
-            if (!Take(',') && (_at == _text.Length || _text[_at] != ']'))
+            if (!Take(',') && _text[_at] != ']')
             {
                 throw Error($"{key}: ',' or ']' was expected, found {Next()}");
             }

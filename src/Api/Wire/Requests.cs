@@ -17,8 +17,8 @@ public enum DomainAction
 public sealed record ActionRequest(DomainAction Action, string? Key = null);
 
 /// <summary>
-/// A refused request (RFC 9457, application/problem+json). <see cref="Code"/> is stable; <see cref="Detail"/> is one
-/// line for a person.
+/// A refused request (RFC 9457, application/problem+json). <see cref="Code"/> is stable; <see cref="Detail"/>
+/// is one line for a person.
 /// </summary>
 public sealed record Problem(int Status, string Code, string Detail);
 

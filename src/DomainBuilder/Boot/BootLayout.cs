@@ -14,7 +14,9 @@ internal sealed class BootLayout
     private const ulong PageBytes = 4096;
     private const int PageShift = 12;
 
-    /// <summary>The mapping ends on such a boundary, with at least <see cref="SlackBytes"/> after the stack.</summary>
+    /// <summary>
+    /// The mapping ends on such a boundary, with at least <see cref="SlackBytes"/> after the stack.
+    /// </summary>
     private const ulong MappingAlignment = 4 << 20;
     private const ulong SlackBytes = 512 << 10;
 
@@ -90,7 +92,9 @@ internal sealed class BootLayout
     /// <summary>A frame that holds one of the first page tables: mapped without write permission.</summary>
     public bool IsPageTable(ulong pfn) => PageTables.Contains(pfn) || P2MPageTables.Contains(pfn);
 
-    /// <summary>start_info, rings, page tables, stack; the number of tables depends on the end and the end on it.</summary>
+    /// <summary>
+    /// start_info, rings, page tables, stack; the number of tables depends on the end and the end on it.
+    /// </summary>
     private void PlaceMapped(ulong next)
     {
         StartInfoPfn = next++;
@@ -117,7 +121,8 @@ internal sealed class BootLayout
         if (end > Pages)
         {
             throw new DomainBuildException("memory", null,
-                $"{Pages >> 8} MiB is too little: kernel, initramfs and first page tables need {(end + 255) >> 8} MiB");
+                $"{Pages >> 8} MiB is too little: kernel, initramfs and first page tables"
+                + $" need {(end + 255) >> 8} MiB");
         }
     }
 

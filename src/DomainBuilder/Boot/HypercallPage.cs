@@ -25,7 +25,9 @@ internal static class HypercallPage
             else
             {
                 // push rcx; push r11; mov eax,n; syscall; pop r11; pop rcx; ret
-                ((ReadOnlySpan<byte>)[0x51, 0x41, 0x53, 0xb8, low, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3]).CopyTo(stub);
+                ReadOnlySpan<byte> code =
+                    [0x51, 0x41, 0x53, 0xb8, low, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3];
+                code.CopyTo(stub);
             }
         }
     }

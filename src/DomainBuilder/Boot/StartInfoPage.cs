@@ -5,7 +5,9 @@ using Ryokan.Xen.Abi;
 
 namespace Ryokan.DomainBuilder.Boot;
 
-/// <summary>Fills the page that tells a PV guest where everything is (xen/include/public/xen.h, start_info).</summary>
+/// <summary>
+/// Fills the page that tells a PV guest where everything is (xen/include/public/xen.h, start_info).
+/// </summary>
 internal static class StartInfoPage
 {
     /// <summary>Longest command line in bytes: the field's size less its NUL.</summary>

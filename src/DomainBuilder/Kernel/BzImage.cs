@@ -4,14 +4,15 @@ using System.Buffers.Binary;
 namespace Ryokan.DomainBuilder.Kernel;
 
 /// <summary>
-/// The header of a Linux/x86 bzImage (Linux: Documentation/arch/x86/boot.rst) as far as a loader that skips the
-/// kernel's own decompressor needs it: where the compressed ELF file is.
+/// The header of a Linux/x86 bzImage (Linux: Documentation/arch/x86/boot.rst) as far as a loader that skips
+/// the kernel's own decompressor needs it: where the compressed ELF file is.
 /// </summary>
 /// <param name="PayloadOffset">file offset of the compressed stream</param>
 /// <param name="PayloadLength">its length, with the 4-byte uncompressed length at its end</param>
 internal readonly record struct BzImage(int PayloadOffset, int PayloadLength)
 {
-    private const int SetupSects = 0x1f1, Magic = 0x202, Version = 0x206, PayloadOffsetField = 0x248, HeaderEnd = 0x250;
+    private const int SetupSects = 0x1f1, Magic = 0x202, Version = 0x206, PayloadOffsetField = 0x248,
+        HeaderEnd = 0x250;
     private const uint HdrS = 0x53726448;
 
     public static bool IsBzImage(ReadOnlySpan<byte> file) =>
@@ -27,7 +28,8 @@ internal readonly record struct BzImage(int PayloadOffset, int PayloadLength)
                 $"bzImage with boot protocol {version >> 8}.{version & 0xff:d2}; 2.08 or later is needed");
         }
         int sectors = file[SetupSects] == 0 ? 4 : file[SetupSects];
-        long offset = (sectors + 1) * 512L + BinaryPrimitives.ReadUInt32LittleEndian(file[PayloadOffsetField..]);
+        long offset = (sectors + 1) * 512L
+            + BinaryPrimitives.ReadUInt32LittleEndian(file[PayloadOffsetField..]);
         long length = BinaryPrimitives.ReadUInt32LittleEndian(file[(PayloadOffsetField + 4)..]);
         if (length < 8)
         {

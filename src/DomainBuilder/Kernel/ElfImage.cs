@@ -24,20 +24,23 @@ internal sealed class ElfImage
     public ulong Entry { get; }
     public IReadOnlyList<ElfSegment> Segments { get; }
 
-    private ElfImage(ulong entry, IReadOnlyList<ElfSegment> segments) => (Entry, Segments) = (entry, segments);
+    private ElfImage(ulong entry, IReadOnlyList<ElfSegment> segments) =>
+        (Entry, Segments) = (entry, segments);
 
     public static bool IsElf(ReadOnlySpan<byte> file) => file is [0x7f, (byte)'E', (byte)'L', (byte)'F', ..];
 
     /// <param name="head">the file's first bytes; must hold all program headers</param>
     /// <param name="fileLength">length of the whole file</param>
-    /// <exception cref="KernelFormatException">not such an executable, or its headers contradict themselves</exception>
+    /// <exception cref="KernelFormatException">not such an executable, or its headers contradict
+    /// themselves</exception>
     public static ElfImage Parse(ReadOnlySpan<byte> head, long fileLength)
     {
         if (head.Length < HeaderBytes || !IsElf(head))
         {
             throw new KernelFormatException("not an ELF file");
         }
-        if (head[4] != 2 || head[5] != 1 || BinaryPrimitives.ReadUInt16LittleEndian(head[18..]) != MachineX8664)
+        if (head[4] != 2 || head[5] != 1
+            || BinaryPrimitives.ReadUInt16LittleEndian(head[18..]) != MachineX8664)
         {
             throw new KernelFormatException("not a 64-bit x86 ELF file");
         }
@@ -57,7 +60,8 @@ internal sealed class ElfImage
         var segments = new ElfSegment[count];
         for (int i = 0; i < count; i++)
         {
-            segments[i] = ParseSegment(head.Slice((int)offset + i * ProgramHeaderBytes, ProgramHeaderBytes), i, fileLength);
+            ReadOnlySpan<byte> header = head.Slice((int)offset + i * ProgramHeaderBytes, ProgramHeaderBytes);
+            segments[i] = ParseSegment(header, i, fileLength);
         }
         return new ElfImage(BinaryPrimitives.ReadUInt64LittleEndian(head[24..]), segments);
     }

@@ -9,8 +9,8 @@ internal interface IImageSink
     void Begin(ReadOnlySpan<byte> head, long imageLength);
 
     /// <summary>
-    /// Where the bytes [offset, offset+length) belong in guest memory, when they are one run there: the caller
-    /// may then produce them in place. Empty otherwise. Any thread.
+    /// Where the bytes [offset, offset+length) belong in guest memory, when they are one run there: the
+    /// caller may then produce them in place. Empty otherwise. Any thread.
     /// </summary>
     Span<byte> Direct(long offset, int length);
 

@@ -29,7 +29,9 @@ internal sealed class KernelLoader : IImageSink
     private KernelLoader(GuestFrames frames, ulong pages, ulong paddrOffset) =>
         (_frames, _pages, _paddrOffset) = (frames, pages, paddrOffset);
 
-    /// <summary>Loads a bzImage, an ELF file or a gzipped ELF file into the first <paramref name="pages"/> frames.</summary>
+    /// <summary>
+    /// Loads a bzImage, an ELF file or a gzipped ELF file into the first <paramref name="pages"/> frames.
+    /// </summary>
     /// <exception cref="DomainBuildException">with key "kernel" or "memory"</exception>
     public static LoadedKernel Load(string path, GuestFrames frames, ulong pages)
     {
@@ -38,7 +40,8 @@ internal sealed class KernelLoader : IImageSink
         HostFile.ReadAll("kernel", path, handle, file);
         try
         {
-            return BzImage.IsBzImage(file) ? LoadBzImage(file, frames, pages) : LoadElf(Gunzip(file), frames, pages);
+            return BzImage.IsBzImage(file) ? LoadBzImage(file, frames, pages)
+                : LoadElf(Gunzip(file), frames, pages);
         }
         catch (KernelFormatException e)
         {
@@ -118,14 +121,17 @@ internal sealed class KernelLoader : IImageSink
         }
     }
 
-    /// <summary>The segment with its physical address relative to the guest's first frame, checked to fit.</summary>
+    /// <summary>
+    /// The segment with its physical address relative to the guest's first frame, checked to fit.
+    /// </summary>
     private ElfSegment Place(ElfSegment segment)
     {
         ulong start = segment.PhysicalAddress - _paddrOffset;
         ulong end = start + segment.MemoryBytes;
         if (start > segment.PhysicalAddress || end < start || end > Payload.MaxImageBytes * 4)
         {
-            throw new KernelFormatException($"an ELF segment wants to be at physical address {segment.PhysicalAddress:x}");
+            throw new KernelFormatException(
+                $"an ELF segment wants to be at physical address {segment.PhysicalAddress:x}");
         }
         if (end > _pages * GuestFrames.PageSize)
         {
@@ -142,7 +148,8 @@ internal sealed class KernelLoader : IImageSink
         ElfSegment? only = null;
         foreach (ElfSegment segment in _loads)
         {
-            if ((ulong)offset < segment.Offset + segment.FileBytes && segment.Offset < (ulong)(offset + length))
+            if ((ulong)offset < segment.Offset + segment.FileBytes
+                && segment.Offset < (ulong)(offset + length))
             {
                 if (only != null || !segment.Holds((ulong)offset, (ulong)length))
                 {
@@ -172,10 +179,13 @@ internal sealed class KernelLoader : IImageSink
     {
         ulong first = physical >> GuestFrames.PageShift;
         ulong last = (physical + (ulong)length - 1) >> GuestFrames.PageShift;
-        return _frames.RamSpan(first, last - first + 1).Slice((int)(physical & (GuestFrames.PageSize - 1)), length);
+        return _frames.RamSpan(first, last - first + 1)
+            .Slice((int)(physical & (GuestFrames.PageSize - 1)), length);
     }
 
-    /// <summary>The notes lie inside a loaded segment (they are allocated sections), so they are read back from there.</summary>
+    /// <summary>
+    /// The notes lie inside a loaded segment (they are allocated sections), so they are read back from there.
+    /// </summary>
     private XenNotes ReadNotes()
     {
         XenNotes notes = new();

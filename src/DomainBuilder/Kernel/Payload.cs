@@ -14,7 +14,9 @@ internal enum PayloadCodec
     Gzip, Bzip2, Lzma, Xz, Lzo, Lz4, Zstd, None,
 }
 
-/// <summary>Unpacks the ELF file inside a bzImage into a sink, in parallel where the format allows it.</summary>
+/// <summary>
+/// Unpacks the ELF file inside a bzImage into a sink, in parallel where the format allows it.
+/// </summary>
 internal static class Payload
 {
     /// <summary>No kernel comes near; keeps a forged length from asking for absurd work.</summary>
@@ -38,7 +40,9 @@ internal static class Payload
         _ => PayloadCodec.None,
     };
 
-    /// <summary>Unpacks <paramref name="payload"/>, whose last four bytes are the uncompressed length.</summary>
+    /// <summary>
+    /// Unpacks <paramref name="payload"/>, whose last four bytes are the uncompressed length.
+    /// </summary>
     /// <exception cref="KernelFormatException">damaged, or a codec that is not served</exception>
     public static void Unpack(ReadOnlyMemory<byte> payload, IImageSink sink)
     {
@@ -68,7 +72,8 @@ internal static class Payload
                     }
                     break;
                 case PayloadCodec.Gzip:
-                    using (GZipStream gzip = new(new ReadOnlyMemoryStream(payload), CompressionMode.Decompress))
+                    using (GZipStream gzip = new(
+                        new ReadOnlyMemoryStream(payload), CompressionMode.Decompress))
                     {
                         UnpackStream(destination => gzip.Read(destination), length, sink);
                     }
@@ -76,7 +81,8 @@ internal static class Payload
                 case PayloadCodec.None:
                     throw new KernelFormatException("corrupt: the payload starts with no known compression");
                 default:
-                    throw new KernelFormatException($"the payload is {codec}-compressed; gzip, xz, zstd and lz4 are served");
+                    throw new KernelFormatException(
+                        $"the payload is {codec}-compressed; gzip, xz, zstd and lz4 are served");
             }
         }
         catch (Exception e) when (e is DecodeException or InvalidDataException)
@@ -85,7 +91,8 @@ internal static class Payload
         }
         catch (DllNotFoundException)
         {
-            throw new KernelFormatException($"the payload is {codec}-compressed and the host's library for it is missing; "
+            throw new KernelFormatException(
+                $"the payload is {codec}-compressed and the host's library for it is missing; "
                 + "install liblz4-1, liblzma5 and libzstd1");
         }
     }
@@ -136,7 +143,8 @@ internal static class Payload
         // The stream must end here; reading on also makes the decoder check its own checksum.
         if (read(scratch.AsSpan(0, 1)) != 0)
         {
-            throw new KernelFormatException($"corrupt: the payload unpacks to more than the {length} bytes it claims");
+            throw new KernelFormatException(
+                $"corrupt: the payload unpacks to more than the {length} bytes it claims");
         }
     }
 
@@ -147,13 +155,16 @@ internal static class Payload
             int n = read(target[done..]);
             if (n == 0)
             {
-                throw new KernelFormatException($"corrupt: the payload ends after {offset + done} unpacked bytes");
+                throw new KernelFormatException(
+                    $"corrupt: the payload ends after {offset + done} unpacked bytes");
             }
             done += n;
         }
     }
 
-    /// <summary>The legacy lz4 frame: magic, then (u32 length, block) until the end; blocks are independent.</summary>
+    /// <summary>
+    /// The legacy lz4 frame: magic, then (u32 length, block) until the end; blocks are independent.
+    /// </summary>
     private static void UnpackLz4(ReadOnlyMemory<byte> stream, long length, IImageSink sink)
     {
         (int Offset, int Length)[] blocks = FindLz4Blocks(stream.Span, length);
@@ -162,7 +173,8 @@ internal static class Payload
         {
             Parallel.For(1, blocks.Length, () => Array.Empty<byte>(), (i, _, scratch) =>
             {
-                if (scratch.Length == 0 && sink.Direct((long)i * Lz4BlockBytes, BlockLength(i, length)).IsEmpty)
+                if (scratch.Length == 0
+                    && sink.Direct((long)i * Lz4BlockBytes, BlockLength(i, length)).IsEmpty)
                 {
                     scratch = GC.AllocateUninitializedArray<byte>(Lz4BlockBytes);
                 }
@@ -186,19 +198,23 @@ internal static class Payload
         int position = 4;
         for (int i = 0; i < blocks.Length; i++)
         {
-            long size = position + 4 <= stream.Length ? BinaryPrimitives.ReadUInt32LittleEndian(stream[position..]) : -1;
+            long size = position + 4 <= stream.Length
+                ? BinaryPrimitives.ReadUInt32LittleEndian(stream[position..]) : -1;
             if (size <= 0 || size > stream.Length - position - 4)
             {
-                throw new KernelFormatException($"corrupt: lz4 block {i} of {blocks.Length} is not inside the payload");
+                throw new KernelFormatException(
+                    $"corrupt: lz4 block {i} of {blocks.Length} is not inside the payload");
             }
             blocks[i] = (position + 4, (int)size);
             position += 4 + (int)size;
         }
         return position == stream.Length ? blocks
-            : throw new KernelFormatException($"corrupt: {stream.Length - position} bytes after the last lz4 block");
+            : throw new KernelFormatException(
+                $"corrupt: {stream.Length - position} bytes after the last lz4 block");
     }
 
-    private static void UnpackLz4Block(ReadOnlyMemory<byte> stream, (int Offset, int Length)[] blocks, int index,
+    private static void UnpackLz4Block(
+        ReadOnlyMemory<byte> stream, (int Offset, int Length)[] blocks, int index,
         long length, IImageSink sink, byte[] scratch)
     {
         long offset = (long)index * Lz4BlockBytes;
@@ -208,7 +224,8 @@ internal static class Payload
         int produced;
         try
         {
-            produced = Lz4.DecompressBlock(stream.Span.Slice(blocks[index].Offset, blocks[index].Length), target);
+            produced = Lz4.DecompressBlock(
+                stream.Span.Slice(blocks[index].Offset, blocks[index].Length), target);
         }
         catch (DecodeException e)
         {
@@ -216,7 +233,8 @@ internal static class Payload
         }
         if (produced != expected)
         {
-            throw new KernelFormatException($"corrupt: lz4 block {index} unpacks to {produced} bytes, not {expected}");
+            throw new KernelFormatException(
+                $"corrupt: lz4 block {index} unpacks to {produced} bytes, not {expected}");
         }
         if (index == 0)
         {

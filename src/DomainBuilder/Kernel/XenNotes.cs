@@ -78,7 +78,8 @@ internal sealed class XenNotes
         }
         if (_xenVersion != "xen-3.0")
         {
-            throw new KernelFormatException($"its Xen notes ask for '{Shown(_xenVersion)}'; only xen-3.0 is served");
+            throw new KernelFormatException(
+                $"its Xen notes ask for '{Shown(_xenVersion)}'; only xen-3.0 is served");
         }
         if (_loader != "generic" && _guestOs == null)
         {

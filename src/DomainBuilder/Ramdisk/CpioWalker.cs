@@ -4,8 +4,8 @@ using System.Globalization;
 namespace Ryokan.DomainBuilder.Ramdisk;
 
 /// <summary>
-/// Walks a cpio archive in "newc" format (Linux: Documentation/driver-api/early-userspace/buffer-format.rst) that
-/// arrives in pieces, to tell a whole one from a damaged or cut one.
+/// Walks a cpio archive in "newc" format (Linux: Documentation/driver-api/early-userspace/buffer-format.rst)
+/// that arrives in pieces, to tell a whole one from a damaged or cut one.
 /// </summary>
 internal sealed class CpioWalker
 {
@@ -31,8 +31,8 @@ internal sealed class CpioWalker
     public bool Complete { get; private set; }
 
     /// <summary>
-    /// Takes the next bytes; returns how many were used: fewer than given only when at rest in front of a byte
-    /// that starts no archive, or after an error.
+    /// Takes the next bytes; returns how many were used: fewer than given only when at rest in front of a
+    /// byte that starts no archive, or after an error.
     /// </summary>
     public int Feed(ReadOnlySpan<byte> bytes)
     {
@@ -91,7 +91,8 @@ internal sealed class CpioWalker
             Error = $"corrupt: no cpio header at byte {_position}";
             return;
         }
-        if (!Field(6, out uint fileBytes) || !Field(11, out uint nameBytes) || nameBytes is 0 or > MaxNameBytes)
+        if (!Field(6, out uint fileBytes) || !Field(11, out uint nameBytes)
+            || nameBytes is 0 or > MaxNameBytes)
         {
             Error = $"corrupt: a damaged cpio header at byte {_position}";
             return;
@@ -110,10 +111,13 @@ internal sealed class CpioWalker
 
     /// <summary>Header field 0 .. 12, each 8 hexadecimal digits.</summary>
     private bool Field(int index, out uint value) =>
-        uint.TryParse(_header.AsSpan(6 + index * 8, 8), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
+        uint.TryParse(
+            _header.AsSpan(6 + index * 8, 8), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture,
+            out value);
 
     private static ulong Pad(ulong bytes) => (bytes + 3) & ~3UL;
 
     /// <summary>What is wrong after the last byte, or null.</summary>
-    public string? Finish() => Error ?? (AtRest && Complete ? null : "truncated: the cpio archive has no end");
+    public string? Finish() =>
+        Error ?? (AtRest && Complete ? null : "truncated: the cpio archive has no end");
 }

@@ -8,8 +8,9 @@ using Ryokan.Linux.Interop.Decompression;
 namespace Ryokan.DomainBuilder.Ramdisk;
 
 /// <summary>
-/// Tells a whole initramfs from a cut or damaged one before the guest starts: cpio archives, plain or compressed,
-/// one after another, as Linux' own unpacker takes them. Formats that cannot be looked into here are let through.
+/// Tells a whole initramfs from a cut or damaged one before the guest starts: cpio archives, plain or
+/// compressed, one after another, as Linux' own unpacker takes them. Formats that cannot be looked into here
+/// are let through.
 /// </summary>
 internal static class RamdiskCheck
 {
@@ -54,7 +55,9 @@ internal static class RamdiskCheck
         }
     }
 
-    /// <summary>Checks one compressed archive; returns what follows it (nothing where that is not known).</summary>
+    /// <summary>
+    /// Checks one compressed archive; returns what follows it (nothing where that is not known).
+    /// </summary>
     private static ReadOnlyMemory<byte> VerifyCompressed(ReadOnlyMemory<byte> image)
     {
         switch (Payload.Recognise(image.Span))
@@ -78,7 +81,8 @@ internal static class RamdiskCheck
             case PayloadCodec.Lz4:
                 return VerifyLz4(image);
             case PayloadCodec.None:
-                throw new KernelFormatException("corrupt: neither a cpio archive nor compressed in a way Linux knows");
+                throw new KernelFormatException(
+                    "corrupt: neither a cpio archive nor compressed in a way Linux knows");
             default:
                 return default;
         }
@@ -135,7 +139,8 @@ internal static class RamdiskCheck
     {
         if (walker.Feed(bytes) != bytes.Length)
         {
-            throw new KernelFormatException(walker.Error ?? "corrupt: the compressed data is no cpio archive");
+            throw new KernelFormatException(
+                walker.Error ?? "corrupt: the compressed data is no cpio archive");
         }
     }
 

@@ -4,8 +4,8 @@ using System.Threading;
 namespace Ryokan.DomainHost.Console;
 
 /// <summary>
-/// Moves bytes between a console ring and the hub on a thread of its own: it sleeps until the guest or a client
-/// has something.
+/// Moves bytes between a console ring and the hub on a thread of its own: it sleeps until the guest or a
+/// client has something.
 /// </summary>
 internal sealed class ConsoleBackend : IDisposable
 {
@@ -24,7 +24,9 @@ internal sealed class ConsoleBackend : IDisposable
 
     public ConsoleBackend(ConsoleHub hub) => _hub = hub;
 
-    /// <summary>Starts moving bytes. <paramref name="notifyGuest"/> raises the console's event port.</summary>
+    /// <summary>
+    /// Starts moving bytes. <paramref name="notifyGuest"/> raises the console's event port.
+    /// </summary>
     public void Start(ConsoleRing ring, Action notifyGuest)
     {
         (_ring, _notifyGuest) = (ring, notifyGuest);

@@ -7,13 +7,15 @@ namespace Ryokan.DomainHost.Console;
 /// <summary>Receives a domain's console output.</summary>
 internal interface IConsoleListener
 {
-    /// <summary>Takes bytes; must neither block nor throw (a slow reader drops or buffers by itself).</summary>
+    /// <summary>
+    /// Takes bytes; must neither block nor throw (a slow reader drops or buffers by itself).
+    /// </summary>
     void Output(ReadOnlySpan<byte> text);
 }
 
 /// <summary>
-/// Where a domain's console output meets those who want it: a bounded history for who comes later (and for the
-/// crash report), and any number of listeners. Thread-safe.
+/// Where a domain's console output meets those who want it: a bounded history for who comes later (and for
+/// the crash report), and any number of listeners. Thread-safe.
 /// </summary>
 internal sealed class ConsoleHub : IConsoleSink
 {
@@ -48,7 +50,10 @@ internal sealed class ConsoleHub : IConsoleSink
         _total += text.Length;
     }
 
-    /// <summary>Adds a listener; with <paramref name="withHistory"/> it gets what is kept first, nothing lost or doubled.</summary>
+    /// <summary>
+    /// Adds a listener; with <paramref name="withHistory"/> it gets what is kept first, nothing lost or
+    /// doubled.
+    /// </summary>
     public void Attach(IConsoleListener listener, bool withHistory)
     {
         lock (_lock)

@@ -4,8 +4,8 @@ using System.IO;
 namespace Ryokan.DomainHost.Console;
 
 /// <summary>
-/// A guest's console in a file. The guest decides what it writes, so the file is bounded: when it is full it becomes
-/// FILE.1 (replacing the last one) and a new one is begun.
+/// A guest's console in a file. The guest decides what it writes, so the file is bounded: when it is full it
+/// becomes FILE.1 (replacing the last one) and a new one is begun.
 /// </summary>
 internal sealed class ConsoleLog : IConsoleListener, IDisposable
 {
@@ -14,7 +14,9 @@ internal sealed class ConsoleLog : IConsoleListener, IDisposable
     private readonly string _path;
     private FileStream? _file;
 
-    /// <summary>Appends to the file; without one when it cannot be opened (the guest runs all the same).</summary>
+    /// <summary>
+    /// Appends to the file; without one when it cannot be opened (the guest runs all the same).
+    /// </summary>
     public ConsoleLog(string path)
     {
         _path = path;

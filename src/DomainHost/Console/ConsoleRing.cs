@@ -9,8 +9,8 @@ namespace Ryokan.DomainHost.Console;
 
 /// <summary>
 /// The back end of a domain's first console: one shared page with an input and an output ring
-/// (xen/include/public/io/console.h, struct xencons_interface). All of the page is the guest's to spoil: indices are
-/// read once, and one that makes no sense drops what it would cover.
+/// (xen/include/public/io/console.h, struct xencons_interface). All of the page is the guest's to spoil:
+/// indices are read once, and one that makes no sense drops what it would cover.
 /// </summary>
 internal sealed class ConsoleRing
 {
@@ -24,7 +24,9 @@ internal sealed class ConsoleRing
     private ref XenconsInterface Page =>
         ref MemoryMarshal.AsRef<XenconsInterface>(_frames.Span(_mfn)[..Unsafe.SizeOf<XenconsInterface>()]);
 
-    /// <summary>Takes what the guest wrote; returns the bytes put into <paramref name="destination"/> (2048 suffice).</summary>
+    /// <summary>
+    /// Takes what the guest wrote; returns the bytes put into <paramref name="destination"/> (2048 suffice).
+    /// </summary>
     public int ReadOutput(Span<byte> destination)
     {
         ref XenconsInterface page = ref Page;

@@ -8,7 +8,8 @@ namespace Ryokan.DomainHost.Direct;
 /// <summary>The command line of <c>--direct</c>.</summary>
 internal static class DirectOptions
 {
-    public const string Usage = "usage: Ryokan.DomainHost --direct --kernel FILE [--ramdisk FILE] [--cmdline TEXT]"
+    public const string Usage =
+        "usage: Ryokan.DomainHost --direct --kernel FILE [--ramdisk FILE] [--cmdline TEXT]"
         + " [--memory MiB] [--vcpus N] [--engine VARIANT]";
 
     /// <exception cref="OperatorException">with one line that says what is wrong</exception>
@@ -20,7 +21,8 @@ internal static class DirectOptions
         for (int i = 0; i < arguments.Length; i += 2)
         {
             string option = arguments[i];
-            string value = i + 1 < arguments.Length ? arguments[i + 1] : throw new OperatorException($"{option}: a value is missing");
+            string value = i + 1 < arguments.Length ? arguments[i + 1]
+                : throw new OperatorException($"{option}: a value is missing");
             switch (option)
             {
                 case "--kernel": kernel = Path.GetFullPath(value); break;
@@ -47,6 +49,7 @@ internal static class DirectOptions
     }
 
     private static int Number(string option, string value, int max) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int n) && n >= 1 && n <= max ? n
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int n) && n >= 1 && n <= max
+            ? n
             : throw new OperatorException($"{option}: '{value}' is not a number from 1 to {max}");
 }

@@ -9,8 +9,8 @@ using Ryokan.Linux.Interop.Terminal;
 namespace Ryokan.DomainHost.Direct;
 
 /// <summary>
-/// Runs one guest in the foreground, its console on stdin and stdout: no daemon, no sockets, no files. On a terminal
-/// Ctrl-] ends the guest.
+/// Runs one guest in the foreground, its console on stdin and stdout: no daemon, no sockets, no files. On a
+/// terminal Ctrl-] ends the guest.
 /// </summary>
 internal sealed class DirectRun : IConsoleListener
 {

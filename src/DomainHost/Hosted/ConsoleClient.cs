@@ -6,8 +6,8 @@ using Ryokan.DomainHost.Console;
 namespace Ryokan.DomainHost.Hosted;
 
 /// <summary>
-/// One client of a domain's console: a thread that writes to it from a bounded queue and one that reads from it.
-/// A client that does not read loses output, never holds up the guest or other clients.
+/// One client of a domain's console: a thread that writes to it from a bounded queue and one that reads from
+/// it. A client that does not read loses output, never holds up the guest or other clients.
 /// </summary>
 internal sealed class ConsoleClient : IConsoleListener
 {
@@ -101,7 +101,8 @@ internal sealed class ConsoleClient : IConsoleListener
             if (_dropped)
             {
                 _dropped = false;
-                batch = [.. batch.AsSpan(0, n), .. "\r\n[console output lost: the reader was too slow]\r\n"u8];
+                batch = [.. batch.AsSpan(0, n),
+                    .. "\r\n[console output lost: the reader was too slow]\r\n"u8];
                 n = batch.Length;
             }
             return n;
@@ -133,8 +134,8 @@ internal sealed class ConsoleClient : IConsoleListener
     }
 
     /// <summary>
-    /// The client's first line: "all" for what the console has shown so far and then the rest, anything else for
-    /// the rest alone.
+    /// The client's first line: "all" for what the console has shown so far and then the rest, anything else
+    /// for the rest alone.
     /// </summary>
     private int ReadGreeting(byte[] buffer, out bool withHistory, out int filled)
     {

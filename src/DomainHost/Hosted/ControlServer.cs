@@ -11,8 +11,8 @@ using Ryokan.Api.Wire;
 namespace Ryokan.DomainHost.Hosted;
 
 /// <summary>
-/// Answers requests on a domain's control socket, one JSON object per line, in order within a connection. Each
-/// connection has a thread, so a waiting one holds up nobody.
+/// Answers requests on a domain's control socket, one JSON object per line, in order within a connection.
+/// Each connection has a thread, so a waiting one holds up nobody.
 /// </summary>
 internal sealed class ControlServer
 {
@@ -34,7 +34,8 @@ internal sealed class ControlServer
             using StreamReader reader = new(stream, new UTF8Encoding(false));
             while (ReadLine(reader) is { } line)
             {
-                byte[] reply = JsonSerializer.SerializeToUtf8Bytes(Answer(line), ApiJson.Default.ControlReply);
+                byte[] reply =
+                    JsonSerializer.SerializeToUtf8Bytes(Answer(line), ApiJson.Default.ControlReply);
                 stream.Write([.. reply, (byte)'\n']);
             }
         }
@@ -73,9 +74,11 @@ internal sealed class ControlServer
             return Refuse(400, ProblemCodes.BadRequest, $"not a control request: {e.Message}");
         }
         return request is not { Protocol: DomainSpec.CurrentProtocol }
-            ? Refuse(400, ProblemCodes.BadRequest, $"this domain speaks version {DomainSpec.CurrentProtocol} of the protocol")
+            ? Refuse(400, ProblemCodes.BadRequest,
+                $"this domain speaks version {DomainSpec.CurrentProtocol} of the protocol")
             : _handle(request);
     }
 
-    public static ControlReply Refuse(int status, string code, string detail) => new(new Problem(status, code, detail));
+    public static ControlReply Refuse(int status, string code, string detail) =>
+        new(new Problem(status, code, detail));
 }

@@ -19,8 +19,8 @@ using HypervisorActivity = Ryokan.Hypervisor.VcpuActivity;
 namespace Ryokan.DomainHost.Hosted;
 
 /// <summary>
-/// Runs one guest for the daemon: described by a file in its run-time directory, reached by sockets there. It does not
-/// need the daemon once it runs, and leaves behind how it ended.
+/// Runs one guest for the daemon: described by a file in its run-time directory, reached by sockets there. It
+/// does not need the daemon once it runs, and leaves behind how it ended.
 /// </summary>
 internal sealed class HostedRun
 {
@@ -71,9 +71,11 @@ internal sealed class HostedRun
         string path = Path.Combine(directory, DomainFiles.Spec);
         try
         {
-            DomainSpec? spec = JsonSerializer.Deserialize(File.ReadAllBytes(path), ApiJson.Default.DomainSpec);
+            byte[] text = File.ReadAllBytes(path);
+            DomainSpec? spec = JsonSerializer.Deserialize(text, ApiJson.Default.DomainSpec);
             return spec is { Protocol: DomainSpec.CurrentProtocol } ? spec
-                : throw new OperatorException($"{path}: not a description of version {DomainSpec.CurrentProtocol}");
+                : throw new OperatorException(
+                    $"{path}: not a description of version {DomainSpec.CurrentProtocol}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
@@ -87,7 +89,9 @@ internal sealed class HostedRun
         try
         {
             using Stream output = System.Console.OpenStandardOutput();
-            output.Write([.. JsonSerializer.SerializeToUtf8Bytes(new StartReport(error), ApiJson.Default.StartReport), (byte)'\n']);
+            StartReport report = new(error);
+            byte[] line = JsonSerializer.SerializeToUtf8Bytes(report, ApiJson.Default.StartReport);
+            output.Write([.. line, (byte)'\n']);
         }
         catch (IOException)
         {
@@ -168,7 +172,8 @@ internal sealed class HostedRun
         StringBuilder text = new();
         if (_guest.Domain.Crash is { } crash)
         {
-            text.Append("vCPU ").Append(crash.VcpuId).Append(": ").AppendLine(crash.Reason).AppendLine(crash.Details);
+            text.Append("vCPU ").Append(crash.VcpuId).Append(": ").AppendLine(crash.Reason)
+                .AppendLine(crash.Details);
         }
         text.AppendLine("last console output:");
         // The guest chose these bytes; they end up on somebody's terminal.
@@ -186,7 +191,9 @@ internal sealed class HostedRun
     {
         lock (_lock)
         {
-            _clients.RemoveAll(c => c.Writer is { IsAlive: false } writer && writer.ThreadState.HasFlag(ThreadState.Stopped));
+            _clients.RemoveAll(
+                c => c.Writer is { IsAlive: false } writer
+                    && writer.ThreadState.HasFlag(ThreadState.Stopped));
             _clients.Add(ConsoleClient.Serve(socket, _guest.Hub, _guest.Console));
         }
     }
@@ -251,15 +258,18 @@ internal sealed class HostedRun
             case ControlOperation.Sysrq:
                 return request.Argument is [var key] && char.IsAsciiLetterOrDigit(key)
                     ? Asked(_guest.Control.RequestSysrq(key))
-                    : ControlServer.Refuse(400, ProblemCodes.BadRequest, "a SysRq key is one letter or digit");
+                    : ControlServer.Refuse(
+                        400, ProblemCodes.BadRequest, "a SysRq key is one letter or digit");
             default:
-                return ControlServer.Refuse(400, ProblemCodes.BadRequest, $"unknown operation {request.Operation}");
+                return ControlServer.Refuse(
+                    400, ProblemCodes.BadRequest, $"unknown operation {request.Operation}");
         }
     }
 
     private ControlReply Asked(bool listens) => listens ? new ControlReply()
         : ControlServer.Refuse(409, ProblemCodes.NotSupportedByGuest,
-            $"domain '{_spec.Name}' does not listen for that (yet): its kernel has not set up control/shutdown");
+            $"domain '{_spec.Name}' does not listen for that (yet):"
+            + " its kernel watches no such node in the store");
 
     private ControlReply Rename(string name)
     {

@@ -9,8 +9,8 @@ using Ryokan.XenStore.Transport;
 namespace Ryokan.DomainHost.Xenstore;
 
 /// <summary>
-/// A domain's xenstore: the tree with what a toolstack tells the guest, served on the guest's ring and, for tools of
-/// the host, on a unix socket.
+/// A domain's xenstore: the tree with what a toolstack tells the guest, served on the guest's ring and, for
+/// tools of the host, on a unix socket.
 /// </summary>
 internal sealed class GuestStore : IGuestControl, IDisposable
 {

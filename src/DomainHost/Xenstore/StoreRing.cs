@@ -9,7 +9,8 @@ internal sealed class StoreRing(GuestFrames frames, ulong mfn, Action notifyGues
 {
     public Span<byte> Page => frames.Span(mfn);
 
-    public void NoteWritten(int offset, int length) => frames.NoteWritten(frames.IndexOf(mfn), offset, length);
+    public void NoteWritten(int offset, int length) =>
+        frames.NoteWritten(frames.IndexOf(mfn), offset, length);
 
     public void NotifyGuest() => notifyGuest();
 }

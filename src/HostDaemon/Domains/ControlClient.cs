@@ -14,7 +14,8 @@ namespace Ryokan.HostDaemon.Domains;
 internal static class ControlClient
 {
     /// <summary>
-    /// Sends one request and waits for the answer; null when there is no process behind the socket or it ends first.
+    /// Sends one request and waits for the answer; null when there is no process behind the socket or it ends
+    /// first.
     /// </summary>
     /// <exception cref="OperationCanceledException">the time ran out</exception>
     public static async Task<ControlReply?> Ask(
@@ -25,7 +26,8 @@ internal static class ControlClient
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancel);
             ControlRequest request = new(DomainSpec.CurrentProtocol, operation, argument);
-            byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.ControlRequest), (byte)'\n'];
+            byte[] line =
+                [.. JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.ControlRequest), (byte)'\n'];
             await socket.SendAsync(line, cancel);
             using NetworkStream stream = new(socket);
             using StreamReader reader = new(stream, new UTF8Encoding(false));

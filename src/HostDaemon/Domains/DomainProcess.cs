@@ -23,8 +23,11 @@ internal static class DomainProcess
     /// <summary>A process that has been told to end and has not by then is killed.</summary>
     private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(10);
 
-    /// <summary>Starts the process of a domain and waits until the guest runs. Returns the process id.</summary>
-    /// <exception cref="DomainStartException">it could not be built; nothing of the process is left</exception>
+    /// <summary>
+    /// Starts the process of a domain and waits until the guest runs. Returns the process id.
+    /// </summary>
+    /// <exception cref="DomainStartException">it could not be built; nothing of the process is
+    /// left</exception>
     public static async Task<int> Start(string directory)
     {
         string program = Path.Combine(AppContext.BaseDirectory, Program);
@@ -70,8 +73,7 @@ internal static class DomainProcess
         }
         try
         {
-            StartReport? report = JsonSerializer.Deserialize(buffer.AsSpan(0, filled), ApiJson.Default.StartReport);
-            return report?.Error;
+            return JsonSerializer.Deserialize(buffer.AsSpan(0, filled), ApiJson.Default.StartReport)?.Error;
         }
         catch (JsonException)
         {

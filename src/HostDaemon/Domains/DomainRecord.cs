@@ -25,7 +25,8 @@ internal sealed class DomainRecord(DomainSpec spec, string directory)
     public bool Started { get; set; }
 
     /// <summary>Done when the guest has stopped and what has to follow has been done.</summary>
-    public TaskCompletionSource<DomainEnd> End { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    public TaskCompletionSource<DomainEnd> End { get; } =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Done when its process is gone and its directory removed.</summary>
     public TaskCompletionSource Gone { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
+using System.Text;
 using System.Text.Json;
 using System.Threading;
 using System.Threading.Tasks;
@@ -14,8 +15,8 @@ using Ryokan.Api.Wire;
 namespace Ryokan.HostDaemon.Domains;
 
 /// <summary>
-/// The domains of this host. What is true lives in the domains' own processes and run-time directories; this is the
-/// view of it, made anew when the daemon starts. Thread-safe.
+/// The domains of this host. What is true lives in the domains' own processes and run-time directories; this
+/// is the view of it, made anew when the daemon starts. Thread-safe.
 /// </summary>
 internal sealed class DomainRegistry
 {
@@ -78,7 +79,8 @@ internal sealed class DomainRegistry
     }
 
     /// <summary>Makes a domain; when this returns the guest runs (or waits, paused).</summary>
-    /// <exception cref="ProblemException">the name is taken, or it cannot be built; nothing is left of it</exception>
+    /// <exception cref="ProblemException">the name is taken, or it cannot be built; nothing is left of
+    /// it</exception>
     public async Task<DomainRecord> Create(GuestConfig config, bool paused, int quickRestarts = 0)
     {
         DomainRecord record = Reserve(config, paused, quickRestarts);
@@ -95,7 +97,8 @@ internal sealed class DomainRegistry
             throw new ProblemException(422, ProblemCodes.BuildFailed, e.Message);
         }
         record.Started = true;
-        Messages.Add($"d{record.Id} {record.Name}: created, {config.MemoryMiB} MiB, {config.Vcpus} vCPUs, process {record.ProcessId}");
+        Messages.Add($"d{record.Id} {record.Name}: created, {config.MemoryMiB} MiB, {config.Vcpus} vCPUs,"
+            + $" process {record.ProcessId}");
         _supervisor.Watch(record);
         return record;
     }
@@ -136,11 +139,13 @@ internal sealed class DomainRegistry
         {
             // The first domain since the machine started.
         }
-        while (id >= FirstReservedId || id < 1 || _records.ContainsKey(id) || Directory.Exists(_places.Domain(id)))
+        while (id >= FirstReservedId || id < 1 || _records.ContainsKey(id)
+            || Directory.Exists(_places.Domain(id)))
         {
             id = id >= FirstReservedId - 1 || id < 1 ? 1 : id + 1;
         }
-        AtomicFile.Write(_places.NextDomainId, System.Text.Encoding.ASCII.GetBytes((id + 1).ToString(CultureInfo.InvariantCulture)));
+        string next = (id + 1).ToString(CultureInfo.InvariantCulture);
+        AtomicFile.Write(_places.NextDomainId, Encoding.ASCII.GetBytes(next));
         return id;
     }
 
@@ -168,10 +173,12 @@ internal sealed class DomainRegistry
     {
         lock (_lock)
         {
-            DomainRecord? found = int.TryParse(idOrName, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+            DomainRecord? found =
+                int.TryParse(idOrName, NumberStyles.None, CultureInfo.InvariantCulture, out int id)
                 ? _records.GetValueOrDefault(id) : _records.Values.FirstOrDefault(r => r.Name == idOrName);
             return found is { Started: true } ? found
-                : throw new ProblemException(404, ProblemCodes.NoSuchDomain, $"there is no domain '{idOrName}'");
+                : throw new ProblemException(
+                    404, ProblemCodes.NoSuchDomain, $"there is no domain '{idOrName}'");
         }
     }
 
@@ -215,7 +222,8 @@ internal sealed class DomainRegistry
 
     /// <summary>Asks a domain's process.</summary>
     /// <exception cref="ProblemException">it refuses, or does not answer</exception>
-    public async Task<ControlReply> Ask(DomainRecord record, ControlOperation operation, string? argument = null)
+    public async Task<ControlReply> Ask(
+        DomainRecord record, ControlOperation operation, string? argument = null)
     {
         using CancellationTokenSource timeout = new(AnswerTimeout);
         ControlReply? reply = null;

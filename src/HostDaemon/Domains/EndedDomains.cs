@@ -35,5 +35,6 @@ internal sealed class EndedDomains(string directory)
         }
     }
 
-    private string PathOf(int id) => Path.Combine(directory, id.ToString(CultureInfo.InvariantCulture) + ".json");
+    private string PathOf(int id) =>
+        Path.Combine(directory, id.ToString(CultureInfo.InvariantCulture) + ".json");
 }

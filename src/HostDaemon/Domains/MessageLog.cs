@@ -6,8 +6,8 @@ using System.Text;
 namespace Ryokan.HostDaemon.Domains;
 
 /// <summary>
-/// What <c>xm dmesg</c> shows: what happened to domains, with crash reports. A file of bounded size that survives the
-/// daemon; guests can make it grow, so the older half goes when it is full.
+/// What <c>xm dmesg</c> shows: what happened to domains, with crash reports. A file of bounded size that
+/// survives the daemon; guests can make it grow, so the older half goes when it is full.
 /// </summary>
 internal sealed class MessageLog(string path)
 {

@@ -13,7 +13,9 @@ namespace Ryokan.HostDaemon.Domains;
 /// <summary>Waits for the end of every domain and does what its description says then.</summary>
 internal sealed class Supervisor(DomainRegistry registry)
 {
-    /// <summary>A guest that crashes this soon after its start, this often in a row, is not restarted again.</summary>
+    /// <summary>
+    /// A guest that crashes this soon after its start, this often in a row, is not restarted again.
+    /// </summary>
     private static readonly TimeSpan QuickCrash = TimeSpan.FromSeconds(10);
     private const int MaxQuickRestarts = 5;
 
@@ -41,7 +43,8 @@ internal sealed class Supervisor(DomainRegistry registry)
             record.ControlSocket, ControlOperation.Wait, null, CancellationToken.None);
         DomainEnd end = reply?.End ?? ReadEnd(record);
         registry.Messages.Add(Describe(end));
-        bool stays = reply?.End != null && end.Action is ShutdownAction.Preserve or ShutdownAction.RenameRestart;
+        bool stays = reply?.End != null
+            && end.Action is ShutdownAction.Preserve or ShutdownAction.RenameRestart;
         if (stays)
         {
             if (end.Action == ShutdownAction.RenameRestart)
@@ -67,7 +70,8 @@ internal sealed class Supervisor(DomainRegistry registry)
     }
 
     private static async Task<bool> Stands(DomainRecord record) =>
-        await ControlClient.Ask(record.ControlSocket, ControlOperation.Info, null, CancellationToken.None) != null;
+        await ControlClient.Ask(
+            record.ControlSocket, ControlOperation.Info, null, CancellationToken.None) != null;
 
     /// <summary>Waits for the process, then removes what is left.</summary>
     public async Task SeeOff(DomainRecord record)
@@ -88,7 +92,8 @@ internal sealed class Supervisor(DomainRegistry registry)
         try
         {
             DomainEnd? end = JsonSerializer.Deserialize(
-                File.ReadAllBytes(Path.Combine(record.Directory, DomainFiles.End)), ApiJson.Default.DomainEnd);
+                File.ReadAllBytes(Path.Combine(record.Directory, DomainFiles.End)),
+                    ApiJson.Default.DomainEnd);
             if (end != null)
             {
                 return end;
@@ -131,7 +136,8 @@ internal sealed class Supervisor(DomainRegistry registry)
         int quickRestarts = quick ? record.Spec.QuickRestarts + 1 : 0;
         if (quickRestarts > MaxQuickRestarts)
         {
-            string refusal = $"crashed within {QuickCrash.TotalSeconds} s of its start {quickRestarts} times in a row;"
+            string refusal =
+                $"crashed within {QuickCrash.TotalSeconds} s of its start {quickRestarts} times in a row;"
                 + " not restarted again";
             registry.Messages.Add($"d{end.Id} {end.Name}: {refusal}");
             return end with { RestartFailure = refusal };

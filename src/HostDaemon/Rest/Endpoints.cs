@@ -20,7 +20,7 @@ internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopp
 {
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/host", Guarded(c => Send(c, 200, HostFacts.Read(registry.All().Count), ApiJson.Default.HostInfo)));
+        routes.MapGet("/v1/host", Guarded(Host));
         routes.MapGet("/v1/messages", Guarded(Messages));
         routes.MapDelete("/v1/messages", Guarded(ClearMessages));
         routes.MapGet("/v1/domains", Guarded(List));
@@ -72,7 +72,11 @@ internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopp
         await JsonSerializer.DeserializeAsync(context.Request.Body, type, context.RequestAborted)
         ?? throw new ProblemException(400, ProblemCodes.BadRequest, "a body is missing");
 
-    private DomainRecord Named(HttpContext context) => registry.Find((string)context.GetRouteValue("domain")!);
+    private DomainRecord Named(HttpContext context) =>
+        registry.Find((string)context.GetRouteValue("domain")!);
+
+    private Task Host(HttpContext context) =>
+        Send(context, 200, HostFacts.Read(registry.All().Count), ApiJson.Default.HostInfo);
 
     private async Task Messages(HttpContext context)
     {
@@ -138,7 +142,9 @@ internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopp
         context.Response.StatusCode = 204;
     }
 
-    /// <summary>Answers when the domain has ended; at once for one that ended lately. Takes ids only.</summary>
+    /// <summary>
+    /// Answers when the domain has ended; at once for one that ended lately. Takes ids only.
+    /// </summary>
     private async Task AwaitEnd(HttpContext context)
     {
         string domain = (string)context.GetRouteValue("domain")!;

@@ -38,12 +38,14 @@ internal static class HostFacts
     }
 
     private static double CpuMHz() =>
-        File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("cpu MHz", StringComparison.Ordinal)) is { } line
+        File.ReadLines("/proc/cpuinfo")
+            .FirstOrDefault(l => l.StartsWith("cpu MHz", StringComparison.Ordinal)) is { } line
             && double.TryParse(line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..],
                 NumberStyles.Float, CultureInfo.InvariantCulture, out double mhz) ? mhz : 0;
 
     private static long MemoryMiB(string field) =>
-        File.ReadLines("/proc/meminfo").FirstOrDefault(l => l.StartsWith(field, StringComparison.Ordinal)) is { } line
+        File.ReadLines("/proc/meminfo")
+            .FirstOrDefault(l => l.StartsWith(field, StringComparison.Ordinal)) is { } line
             && long.TryParse(line[field.Length..].Replace("kB", "", StringComparison.Ordinal).Trim(),
                 NumberStyles.None, CultureInfo.InvariantCulture, out long kib) ? kib >> 10 : 0;
 }

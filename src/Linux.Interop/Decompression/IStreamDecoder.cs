@@ -18,5 +18,7 @@ public interface IStreamDecoder : IDisposable
     DecodeStep Decode(ReadOnlySpan<byte> input, Span<byte> output);
 }
 
-/// <summary>A compressed stream is damaged or not supported; the message says what the library said.</summary>
+/// <summary>
+/// A compressed stream is damaged or not supported; the message says what the library said.
+/// </summary>
 public sealed class DecodeException(string message) : Exception(message);

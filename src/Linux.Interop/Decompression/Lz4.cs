@@ -22,5 +22,6 @@ public static unsafe partial class Lz4
     }
 
     [LibraryImport("liblz4.so.1", EntryPoint = "LZ4_decompress_safe")]
-    private static partial int DecompressSafe(byte* source, byte* destination, int sourceLength, int capacity);
+    private static partial int DecompressSafe(
+        byte* source, byte* destination, int sourceLength, int capacity);
 }

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Ryokan.Linux.Interop.Decompression;
 
-/// <summary>Zstandard frames by way of the system's libzstd (API: zstd.h, "Streaming decompression").</summary>
+/// <summary>
+/// Zstandard frames by way of the system's libzstd (API: zstd.h, "Streaming decompression").
+/// </summary>
 public sealed unsafe partial class ZstdDecoder : IStreamDecoder
 {
     private nint _stream;

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Ryokan.Linux.Interop.Terminal;
 
 /// <summary>
-/// A terminal in raw mode (termios(3)): every key goes to the reader, Ctrl-C included. Restores the former mode
-/// when disposed; may be disposed from any thread and more than once.
+/// A terminal in raw mode (termios(3)): every key goes to the reader, Ctrl-C included. Restores the former
+/// mode when disposed; may be disposed from any thread and more than once.
 /// </summary>
 public sealed unsafe partial class RawTerminal : IDisposable
 {

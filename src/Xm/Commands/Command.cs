@@ -10,7 +10,8 @@ namespace Ryokan.Xm.Commands;
 /// <param name="Usage">its arguments, for help and complaints</param>
 /// <param name="Summary">one line</param>
 /// <param name="Run">does it; returns the exit status</param>
-internal sealed record Command(string Name, string Usage, string Summary, Func<CommandContext, Task<int>> Run);
+internal sealed record Command(
+    string Name, string Usage, string Summary, Func<CommandContext, Task<int>> Run);
 
 /// <summary>What a subcommand is given.</summary>
 internal sealed class CommandContext(Command command, IReadOnlyList<string> arguments, Places places)
@@ -48,13 +49,15 @@ internal sealed class CommandContext(Command command, IReadOnlyList<string> argu
         }
         if (Words.Count < min || Words.Count > max)
         {
-            throw Wrong(Words.Count < min ? "an argument is missing" : $"'{Words[max]}' is one argument too many");
+            throw Wrong(
+                Words.Count < min ? "an argument is missing" : $"'{Words[max]}' is one argument too many");
         }
     }
 
     public bool Has(string option) => _options.Contains(option);
 
-    public UsageException Wrong(string what) => new($"{command.Name}: {what}; usage: xm {command.Name} {command.Usage}".TrimEnd());
+    public UsageException Wrong(string what) =>
+        new($"{command.Name}: {what}; usage: xm {command.Name} {command.Usage}".TrimEnd());
 
     public Task<DaemonClient> Connect() => Daemon.Connect(Places);
 }

@@ -7,15 +7,19 @@ internal static class CommandTable
 {
     public static readonly IReadOnlyList<Command> All =
     [
-        new("create", "[-c] [-p] [-q] FILE.cfg [key=val ...]", "Create a domain from a description", CreateCommand.Run),
+        new("create", "[-c] [-p] [-q] FILE.cfg [key=val ...]", "Create a domain from a description",
+            CreateCommand.Run),
         new("list", "[-l] [DOMAIN ...]", "List domains", ListCommands.List),
         new("console", "DOMAIN", "Attach to a domain's console; Ctrl-] leaves", ConsoleCommand.Run),
-        new("shutdown", "[-w] DOMAIN | -a", "Ask a domain (or all) to power off; -w waits", LifeCycleCommands.Shutdown),
-        new("reboot", "[-w] DOMAIN | -a", "Ask a domain (or all) to reboot; -w waits", LifeCycleCommands.Reboot),
+        new("shutdown", "[-w] DOMAIN | -a", "Ask a domain (or all) to power off; -w waits",
+            LifeCycleCommands.Shutdown),
+        new("reboot", "[-w] DOMAIN | -a", "Ask a domain (or all) to reboot; -w waits",
+            LifeCycleCommands.Reboot),
         new("destroy", "DOMAIN", "End a domain at once", LifeCycleCommands.Destroy),
         new("pause", "DOMAIN", "Pause a domain", LifeCycleCommands.Pause),
         new("unpause", "DOMAIN", "Let a paused domain go on", LifeCycleCommands.Unpause),
-        new("dmesg", "[-c]", "Show what happened to domains, crash reports included; -c clears", HostCommands.Messages),
+        new("dmesg", "[-c]", "Show what happened to domains, crash reports included; -c clears",
+            HostCommands.Messages),
         new("info", "", "Show facts about the host", HostCommands.Info),
         new("sysrq", "DOMAIN LETTER", "Send a magic SysRq letter to a domain", LifeCycleCommands.Sysrq),
         new("vcpu-list", "[DOMAIN ...]", "List the vCPUs of domains", ListCommands.Vcpus),

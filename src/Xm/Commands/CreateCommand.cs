@@ -18,8 +18,8 @@ internal static class CreateCommand
     {
         context.Parse(1, int.MaxValue, "-c", "-p", "-q", "--quiet");
         string file = context.Words[0];
-        GuestConfig config = GuestConfigReader.ReadFile(file, context.Words.GetRange(1, context.Words.Count - 1),
-            out IReadOnlyList<string> warnings);
+        GuestConfig config = GuestConfigReader.ReadFile(
+            file, context.Words.GetRange(1, context.Words.Count - 1), out IReadOnlyList<string> warnings);
         bool quiet = context.Has("-q") || context.Has("--quiet");
         if (!quiet)
         {
@@ -42,7 +42,9 @@ internal static class CreateCommand
         return context.Has("-c") ? await FollowConsole(context, daemon, domain.Id) : 0;
     }
 
-    /// <summary>Shows the console of a domain, and of those that take its place, until the last is gone.</summary>
+    /// <summary>
+    /// Shows the console of a domain, and of those that take its place, until the last is gone.
+    /// </summary>
     private static async Task<int> FollowConsole(CommandContext context, DaemonClient daemon, int id)
     {
         for (; ; )
@@ -88,7 +90,8 @@ internal static class CreateCommand
             case EndReason.Poweroff or EndReason.Reboot or EndReason.Suspend:
                 if (end.RestartFailure != null)
                 {
-                    System.Console.Error.WriteLine($"xm: domain '{end.Name}' (id {end.Id}): {end.RestartFailure}");
+                    System.Console.Error.WriteLine(
+                        $"xm: domain '{end.Name}' (id {end.Id}): {end.RestartFailure}");
                     return 1;
                 }
                 return 0;

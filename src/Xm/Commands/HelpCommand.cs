@@ -9,7 +9,8 @@ internal static class HelpCommand
         context.Parse(0, 1);
         if (context.Words is [var name])
         {
-            Command command = CommandTable.Find(name) ?? throw new UsageException($"help: there is no command '{name}'");
+            Command command = CommandTable.Find(name)
+                ?? throw new UsageException($"help: there is no command '{name}'");
             System.Console.WriteLine($"usage: xm {command.Name} {command.Usage}".TrimEnd());
             System.Console.WriteLine($"  {command.Summary}");
             return Task.FromResult(0);
@@ -19,7 +20,8 @@ internal static class HelpCommand
         {
             System.Console.WriteLine($"  {command.Name,-10} {command.Summary}");
         }
-        System.Console.WriteLine("\nDOMAIN is a name or an id. 'xm help COMMAND' shows a command's arguments; 'xm --version' the version.");
+        System.Console.WriteLine("\nDOMAIN is a name or an id. 'xm help COMMAND' shows a command's arguments,"
+            + " 'xm --version' the version.");
         return Task.FromResult(0);
     }
 }

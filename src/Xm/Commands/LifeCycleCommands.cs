@@ -20,24 +20,28 @@ internal static class LifeCycleCommands
             throw context.Wrong("give either a domain or -a");
         }
         using DaemonClient daemon = await context.Connect();
-        IReadOnlyList<DomainInfo> domains = context.Has("-a") ? await daemon.List() : [await daemon.Find(context.Words[0])];
+        IReadOnlyList<DomainInfo> domains = context.Has("-a") ? await daemon.List()
+            : [await daemon.Find(context.Words[0])];
         foreach (DomainInfo domain in domains)
         {
             await daemon.Act(Id(domain), action);
-            System.Console.WriteLine($"{(action == DomainAction.Shutdown ? "Shutting down" : "Rebooting")} domain {domain.Id}");
+            System.Console.WriteLine(
+                $"{(action == DomainAction.Shutdown ? "Shutting down" : "Rebooting")} domain {domain.Id}");
         }
         if (context.Has("-w"))
         {
             foreach (DomainInfo domain in domains)
             {
                 DomainEnd end = await daemon.End(domain.Id);
-                System.Console.WriteLine($"Domain {domain.Id} has ended: {end.Reason.ToString().ToLowerInvariant()}");
+                System.Console.WriteLine(
+                    $"Domain {domain.Id} has ended: {end.Reason.ToString().ToLowerInvariant()}");
             }
         }
         return 0;
     }
 
-    private static string Id(DomainInfo domain) => domain.Id.ToString(System.Globalization.CultureInfo.InvariantCulture);
+    private static string Id(DomainInfo domain) =>
+        domain.Id.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     public static async Task<int> Destroy(CommandContext context)
     {

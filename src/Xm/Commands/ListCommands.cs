@@ -20,20 +20,25 @@ internal static class ListCommands
         IReadOnlyList<DomainInfo> domains = await Chosen(context);
         if (context.Has("-l") || context.Has("--long"))
         {
-            System.Console.WriteLine(JsonSerializer.Serialize(domains, ApiJson.Default.IReadOnlyListDomainInfo));
+            System.Console.WriteLine(
+                JsonSerializer.Serialize(domains, ApiJson.Default.IReadOnlyListDomainInfo));
             return 0;
         }
-        System.Console.WriteLine("Name                                        ID   Mem VCPUs\tState\tTime(s)");
+        System.Console.WriteLine(
+            "Name                                        ID   Mem VCPUs\tState\tTime(s)");
         foreach (DomainInfo d in domains)
         {
             int online = d.Vcpus.Count(v => v.Activity != VcpuActivity.Offline);
+            string row = string.Create(Invariant, $"{d.Name,-40} {d.Id,5} {d.MemoryMiB,5} {online,5}");
             System.Console.WriteLine(string.Create(Invariant,
-                $"{d.Name,-40} {d.Id,5} {d.MemoryMiB,5} {online,5}     {Flags(d.State)}  {d.CpuSeconds,8:f1}"));
+                $"{row}     {Flags(d.State)}  {d.CpuSeconds,8:f1}"));
         }
         return 0;
     }
 
-    /// <summary>Six places: running, blocked, paused, shut down, crashed, dying. A crashed domain is shut down too.</summary>
+    /// <summary>
+    /// Six places: running, blocked, paused, shut down, crashed, dying. A crashed domain is shut down too.
+    /// </summary>
     private static string Flags(RunState state) => state switch
     {
         RunState.Running => "r-----",
@@ -47,7 +52,8 @@ internal static class ListCommands
     public static async Task<int> Vcpus(CommandContext context)
     {
         context.Parse(0, int.MaxValue);
-        System.Console.WriteLine($"{"Name",-32} {"ID",5} {"VCPU",5} {"CPU",5} {"State",5} {"Time(s)",9} Affinity (Hard / Soft)");
+        System.Console.WriteLine(
+            $"{"Name",-32} {"ID",5} {"VCPU",5} {"CPU",5} {"State",5} {"Time(s)",9} Affinity (Hard / Soft)");
         foreach (DomainInfo d in await Chosen(context))
         {
             foreach (VcpuInfo v in d.Vcpus)

@@ -21,8 +21,8 @@ internal enum SessionEnd
 }
 
 /// <summary>
-/// A domain's console on stdin and stdout. A terminal is put into raw mode for the time of the session and restored
-/// whatever ends it; Ctrl-] leaves. Without a terminal bytes pass through unchanged.
+/// A domain's console on stdin and stdout. A terminal is put into raw mode for the time of the session and
+/// restored whatever ends it; Ctrl-] leaves. Without a terminal bytes pass through unchanged.
 /// </summary>
 internal sealed class ConsoleSession : IDisposable
 {
@@ -46,13 +46,14 @@ internal sealed class ConsoleSession : IDisposable
         catch (SocketException e)
         {
             _socket.Dispose();
-            throw new UsageException($"the console cannot be reached ({e.Message}); the domain may have ended");
+            throw new UsageException(
+                $"the console cannot be reached ({e.Message}); the domain may have ended");
         }
         _terminal = RawTerminal.Enter(0);
         _signals =
         [
-            Restoring(PosixSignal.SIGINT, 2), Restoring(PosixSignal.SIGTERM, 15), Restoring(PosixSignal.SIGHUP, 1),
-            Restoring(PosixSignal.SIGQUIT, 3),
+            Restoring(PosixSignal.SIGINT, 2), Restoring(PosixSignal.SIGTERM, 15),
+            Restoring(PosixSignal.SIGHUP, 1), Restoring(PosixSignal.SIGQUIT, 3),
         ];
     }
 
