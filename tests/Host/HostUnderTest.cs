@@ -1,0 +1,216 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.IO;
+using System.Linq;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Ryokan.Host.Tests;
+
+/// <summary>What a command did.</summary>
+internal readonly record struct Outcome(int Status, string Output, string Errors);
+
+/// <summary>
+/// A set of run-time and state directories of its own, used through the published <c>xm</c> as a user would: black
+/// box. Ends everything that it started.
+/// </summary>
+internal sealed class HostUnderTest : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+
+    /// <summary>Short, because unix socket paths are.</summary>
+    private readonly string _root = Directory.CreateTempSubdirectory("ryh-").FullName;
+
+    public string Runtime => Path.Combine(_root, "run");
+    public string State => Path.Combine(_root, "state");
+
+    public static string Kernel => Existing("RYOKAN_KERNEL", "vmlinuz");
+    public static string Initramfs => Existing("RYOKAN_INITRAMFS", "initramfs.gz");
+
+    private static string Existing(string variable, string name)
+    {
+        string path = Environment.GetEnvironmentVariable(variable) ?? Path.Combine(
+            Environment.GetEnvironmentVariable("RYOKAN_CACHE") ?? "/var/cache/ryokan", name);
+        Assert.True(File.Exists(path), $"{path} is missing: run these tests through ./test");
+        return path;
+    }
+
+    private static string Bin { get; } = FindBin();
+
+    private static string FindBin()
+    {
+        for (DirectoryInfo? at = new(AppContext.BaseDirectory); at != null; at = at.Parent)
+        {
+            if (File.Exists(Path.Combine(at.FullName, "Ryokan.slnx")))
+            {
+                return Path.Combine(at.FullName, "artifacts/bin");
+            }
+        }
+        throw new InvalidOperationException("no checkout above the tests");
+    }
+
+    /// <summary>Writes a description and returns its path.</summary>
+    public string Config(string name, string mode, params string[] lines)
+    {
+        string path = Path.Combine(_root, name + ".cfg");
+        File.WriteAllText(path, $"""
+            name = "{name}"
+            kernel = "{Kernel}"
+            ramdisk = "{Initramfs}"
+            extra = "console=hvc0 quiet mode={mode}"
+            memory = 192
+            {string.Join('\n', lines)}
+            """);
+        return path;
+    }
+
+    public string Write(string name, byte[] content)
+    {
+        string path = Path.Combine(_root, name);
+        File.WriteAllBytes(path, content);
+        return path;
+    }
+
+    public Process Start(params string[] arguments)
+    {
+        string program = Path.Combine(Bin, "xm");
+        Assert.True(File.Exists(program), $"{program} is missing: eng/publish.sh makes it");
+        ProcessStartInfo start = new(program)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = _root,
+        };
+        foreach (string argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+        start.Environment["RYOKAN_RUNTIME_DIR"] = Runtime;
+        start.Environment["RYOKAN_STATE_DIR"] = State;
+        return Process.Start(start)!;
+    }
+
+    /// <summary>Runs a command to its end, with nothing on stdin.</summary>
+    public Outcome Xm(params string[] arguments) => XmWithInput("", arguments);
+
+    public Outcome XmWithInput(string input, params string[] arguments)
+    {
+        using Process process = Start(arguments);
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        process.StandardInput.Write(input);
+        process.StandardInput.Close();
+        if (!process.WaitForExit(Patience))
+        {
+            process.Kill();
+            Assert.Fail($"xm {string.Join(' ', arguments)} does not end: {output.Result}\n{errors.Result}");
+        }
+        return new Outcome(process.ExitCode, output.Result, errors.Result);
+    }
+
+    /// <summary>Runs a command that has to succeed; returns what it printed.</summary>
+    public string Must(params string[] arguments)
+    {
+        Outcome outcome = Xm(arguments);
+        Assert.True(outcome.Status == 0, $"xm {string.Join(' ', arguments)}: {outcome.Errors}{outcome.Output}");
+        return outcome.Output;
+    }
+
+    /// <summary>Runs a command that has to fail with one line; returns the line.</summary>
+    public string MustFail(params string[] arguments)
+    {
+        Outcome outcome = Xm(arguments);
+        Assert.Equal(1, outcome.Status);
+        Assert.Equal("", outcome.Output);
+        string[] lines = [.. outcome.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Where(l => !l.StartsWith("Parsing config", StringComparison.Ordinal))];
+        string line = Assert.Single(lines);
+        Assert.StartsWith("xm: ", line, StringComparison.Ordinal);
+        return line["xm: ".Length..];
+    }
+
+    /// <summary>Waits until a guest's console log contains a text.</summary>
+    public void AwaitConsole(string name, string text) => Await($"'{text}' on the console of {name}",
+        () => ConsoleLog(name).Contains(text, StringComparison.Ordinal));
+
+    public string ConsoleLog(string name)
+    {
+        string path = Path.Combine(State, $"guest-{name}.log");
+        if (!File.Exists(path))
+        {
+            return "";
+        }
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        using StreamReader reader = new(file, Encoding.UTF8);
+        return reader.ReadToEnd();
+    }
+
+    public static void Await(string what, Func<bool> condition)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(watch.Elapsed < Patience, $"waited for {what} in vain");
+            Thread.Sleep(20);
+        }
+    }
+
+    /// <summary>The rows of xm list, split into words, without the heading.</summary>
+    public IReadOnlyList<string[]> List() =>
+        [.. Must("list").Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1)
+            .Select(l => l.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries))];
+
+    public int DaemonProcessId => int.Parse(File.ReadAllText(Path.Combine(Runtime, "ryokand.lock")));
+
+    /// <summary>Processes that belong to this set of directories, whoever started them.</summary>
+    public IReadOnlyList<int> DomainProcesses()
+    {
+        List<int> found = [];
+        foreach (string directory in Directory.EnumerateDirectories("/proc"))
+        {
+            try
+            {
+                if (int.TryParse(Path.GetFileName(directory), out int pid)
+                    && File.ReadAllText(Path.Combine(directory, "cmdline")).Contains(Runtime, StringComparison.Ordinal))
+                {
+                    found.Add(pid);
+                }
+            }
+            catch (IOException)
+            {
+                // It ended meanwhile.
+            }
+        }
+        return found;
+    }
+
+    public void AssertNothingLeft()
+    {
+        Assert.Empty(List());
+        Assert.Empty(DomainProcesses());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(Runtime, "domains")));
+    }
+
+    public void Dispose()
+    {
+        foreach (int pid in (IEnumerable<int>)[.. File.Exists(Path.Combine(Runtime, "ryokand.lock"))
+            ? [DaemonProcessId] : Array.Empty<int>(), .. DomainProcesses()])
+        {
+            try
+            {
+                using Process process = Process.GetProcessById(pid);
+                process.Kill();
+                process.WaitForExit();
+            }
+            catch (ArgumentException)
+            {
+                // Gone already.
+            }
+        }
+        Directory.Delete(_root, recursive: true);
+    }
+}
