@@ -16,6 +16,12 @@ internal static class HostCpuid
     private const uint Leaf7Ebx = 1 << 3 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 18 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 29;
     private const uint Leaf7Edx = 1 << 4;
 
+    /// <summary>
+    /// SERIALIZE, whatever the host has: it does nothing here, for writes to code take effect at once. Without it Linux
+    /// serializes with an IRET to itself, some hundred thousand times while it boots.
+    /// </summary>
+    private const uint Serialize = 1 << 14;
+
     private const uint Leaf81Ecx = 1 << 0 | 1 << 5 | 1 << 8; // LAHF LZCNT PREFETCHW
     private const uint Leaf81Edx = 1 << 11 | 1 << 20 | 1 << 29; // SYSCALL NX LM
 
@@ -42,7 +48,7 @@ internal static class HostCpuid
         return leaf switch
         {
             1 => host with { Ecx = host.Ecx & Leaf1Ecx, Edx = host.Edx & Leaf1Edx },
-            7 when subleaf == 0 => new CpuidResult(0, host.Ebx & Leaf7Ebx, 0, host.Edx & Leaf7Edx),
+            7 when subleaf == 0 => new CpuidResult(0, host.Ebx & Leaf7Ebx, 0, (host.Edx & Leaf7Edx) | Serialize),
             7 => default,
             0xd => ExtendedState(subleaf),
             0x80000001 => host with { Ecx = host.Ecx & Leaf81Ecx, Edx = host.Edx & Leaf81Edx },

@@ -90,6 +90,10 @@ public interface IVcpu
 /// <summary>The part of the upper half that is the hypervisor's in every guest table (Xen: L4 slots 256-271).</summary>
 /// <param name="Start">first address of the hole</param>
 /// <param name="End">first address after it</param>
-/// <param name="WindowHost">host address of what kernel mode may read at <paramref name="Start"/>: the m2p table</param>
+/// <param name="WindowHost">host address of what kernel mode may read at <see cref="WindowStart"/>: the m2p table</param>
 /// <param name="WindowBytes">its length, a multiple of 4096</param>
-public readonly record struct HypervisorHole(ulong Start, ulong End, nint WindowHost, ulong WindowBytes);
+public readonly record struct HypervisorHole(ulong Start, ulong End, nint WindowHost, ulong WindowBytes)
+{
+    /// <summary>Guest address of the window, page aligned; the start of the hole unless said otherwise.</summary>
+    public ulong WindowStart { get; init; } = Start;
+}

@@ -97,7 +97,7 @@ internal sealed unsafe class PageWalker(GuestFrames frames, HypervisorHole hole)
 
     private bool WalkHole(ulong va, AccessKind access, bool kernel, PageFaultError kind, ref Translation result)
     {
-        ulong offset = (va - hole.Start) & ~0xfffUL;
+        ulong offset = (va - hole.WindowStart) & ~0xfffUL; // wraps to something large below the window
         if (!kernel || offset >= hole.WindowBytes)
         {
             result.Error = kind;

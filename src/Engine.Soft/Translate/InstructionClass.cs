@@ -102,7 +102,8 @@ internal static class InstructionClass
         Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0
             or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchw or Mnemonic.Prefetch
             or Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb or Mnemonic.Cldemote
-            or Mnemonic.Reservednop or Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Prefetchwt1 => Rule.Nop,
+            or Mnemonic.Reservednop or Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Prefetchwt1
+            or Mnemonic.Serialize => Rule.Nop,
         Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Jmp or Mnemonic.Leave
             or Mnemonic.Lea or Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz
             or Mnemonic.Jecxz or Mnemonic.Jrcxz or Mnemonic.Syscall or Mnemonic.Cli or Mnemonic.Sti
@@ -133,7 +134,7 @@ internal static class InstructionClass
             or Mnemonic.Xsaves or Mnemonic.Xsaves64 or Mnemonic.Xrstors or Mnemonic.Xrstors64
             or Mnemonic.Rdfsbase or Mnemonic.Rdgsbase or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase
             or Mnemonic.Rdpkru or Mnemonic.Wrpkru or Mnemonic.Umonitor or Mnemonic.Umwait or Mnemonic.Tpause
-            or Mnemonic.Vmcall or Mnemonic.Vmmcall or Mnemonic.Vmfunc or Mnemonic.Serialize => Rule.Undefined,
+            or Mnemonic.Vmcall or Mnemonic.Vmmcall or Mnemonic.Vmfunc => Rule.Undefined,
         _ => Rule.Unknown,
     };
 

@@ -27,8 +27,8 @@ internal static class CpuidMasks
     /// <summary>GFNI VAES VPCLMULQDQ MOVDIRI MOVDIR64B.</summary>
     public const uint Leaf7Ecx = 1 << 8 | 1 << 9 | 1 << 10 | 1 << 27 | 1 << 28;
 
-    /// <summary>FSRM.</summary>
-    public const uint Leaf7Edx = 1 << 4;
+    /// <summary>FSRM, SERIALIZE.</summary>
+    public const uint Leaf7Edx = 1 << 4 | 1 << 14;
 
     /// <summary>
     /// SPEC_CTRL and ARCH_CAPABILITIES, shown whatever the host has. A guest kernel's own mitigations (return

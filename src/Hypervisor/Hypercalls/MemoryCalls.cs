@@ -24,7 +24,7 @@ internal static class MemoryCalls
             case Xen.Abi.MemoryOp.MachphysMapping:
                 return v.TryCopyOut(argument, new XenMachphysMapping
                 {
-                    VStart = VirtualLayout.Mach2physVirtStart,
+                    VStart = MachineToPhysical.VirtualStart,
                     VEnd = VirtualLayout.Mach2physVirtEnd,
                     MaxMfn = v.Domain.MachineToPhysical.MaxMfn,
                 }) ? 0 : -Errno.EFAULT;
