@@ -242,7 +242,7 @@ internal sealed unsafe partial class Translator
     private int LiveAtTarget(in Instruction branch)
     {
         long target = IsNear(branch) ? Target(branch) : -1;
-        return target >= 0 && target < PageSize ? LiveAt((int)target, 6) : AllFlags;
+        return _options.FlagLiveness && target >= 0 && target < PageSize ? LiveAt((int)target, 6) : AllFlags;
     }
 
     private int LiveBefore(in Instruction i, int after)

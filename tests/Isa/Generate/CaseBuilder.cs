@@ -149,6 +149,10 @@ public static class InitialState
             state.FsBase = SegmentBase(rng);
             state.GsBase = SegmentBase(rng);
         }
+        else
+        {
+            (state.FsBase, state.GsBase) = ((uint)rng.Below(0x10000), (uint)rng.Below(0x1000) << 12);
+        }
         Vectors(rng, ref state);
         return state;
     }

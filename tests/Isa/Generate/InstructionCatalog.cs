@@ -62,8 +62,9 @@ public static class InstructionCatalog
                 or OpCodeOperandKind.dr_reg or OpCodeOperandKind.tr_reg => "loads a segment or system register",
             Mnemonic.Mov when opCode.Op1Kind is OpCodeOperandKind.cr_reg or OpCodeOperandKind.dr_reg
                 => "reads a system register",
-            Mnemonic.Pop when opCode.Op0Kind is OpCodeOperandKind.fs or OpCodeOperandKind.gs
-                or OpCodeOperandKind.ds or OpCodeOperandKind.es or OpCodeOperandKind.ss => "loads a segment",
+            Mnemonic.Pop when IsSegment(opCode.Op0Kind) => "loads a segment",
+            Mnemonic.Push when opCode.OperandSize == 32 && IsSegment(opCode.Op0Kind) =>
+                "whether the upper half of the slot is written is each processor's own choice",
             Mnemonic.Jmp or Mnemonic.Call when IsFar(opCode) => "far branch",
             Mnemonic.Retf => "far branch",
             Mnemonic.Bswap when opCode.OperandSize == 16 => "result undefined",
@@ -79,10 +80,20 @@ public static class InstructionCatalog
         };
     }
 
+    /// <summary>
+    /// Forms that are not made to fault on their operand: cache hints are no accesses to the engine, and VCVTPS2PH
+    /// raises #XM before or after it stores, as each processor likes.
+    /// </summary>
+    public static bool MayFault(Mnemonic mnemonic) => mnemonic is not (Mnemonic.Clflush or Mnemonic.Clflushopt
+        or Mnemonic.Clwb or Mnemonic.Vcvtps2ph);
+
     /// <summary>Branches and calls: built into the structure of a sequence, not picked as single instructions.</summary>
     public static bool IsNearBranch(Code code) => code.ToOpCode() is var o && (o.Mnemonic is Mnemonic.Ret
         || code.FlowControl() is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch
             or FlowControl.IndirectBranch or FlowControl.Call or FlowControl.IndirectCall or FlowControl.Return);
+
+    private static bool IsSegment(OpCodeOperandKind kind) => kind is OpCodeOperandKind.es or OpCodeOperandKind.cs
+        or OpCodeOperandKind.ss or OpCodeOperandKind.ds or OpCodeOperandKind.fs or OpCodeOperandKind.gs;
 
     private static bool IsFar(OpCodeInfo o) => o.Op0Kind is OpCodeOperandKind.farbr2_2 or OpCodeOperandKind.farbr4_2
         || o.ToInstructionString().Contains("m16:", StringComparison.Ordinal);

@@ -20,6 +20,7 @@ public sealed partial class Synthesizer
         ulong target = ChooseTarget();
         _target = target;
         ulong ea = target - SegmentBase(segment);
+        ea = Is64 ? ea : (uint)ea;
         if (_shortAddress && ea > uint.MaxValue || !Is64 && target > uint.MaxValue)
         {
             return false;
@@ -54,7 +55,8 @@ public sealed partial class Synthesizer
             // Without effect in 64-bit code, and the bases are 0 in 32-bit code.
             4 => Register.ES,
             5 => Register.DS,
-            6 => Register.CS,
+            // Writing through CS is #GP in 32-bit code; nobody does.
+            6 when Is64 => Register.CS,
             _ => Register.None,
         };
     }
@@ -79,9 +81,8 @@ public sealed partial class Synthesizer
             case Place.NonCanonical:
                 return 0x8000_0000_0000 + (ulong)_rng.Below(1 << 20) * 64;
         }
-        // Cache hints are no accesses to the engine: they do not fault.
-        bool hint = _opCode.Mnemonic is Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb;
-        if (_demand.Place == Place.Any && !hint && _rng.Percent(FaultPercent))
+        bool mayFault = InstructionCatalog.MayFault(_opCode.Mnemonic);
+        if (_demand.Place == Place.Any && mayFault && _rng.Percent(FaultPercent))
         {
             return AddressLayout.ReadOnly + PageSize - Align(_rng.Below(2 * size), alignment);
         }

@@ -29,8 +29,8 @@ public static class SystematicCases
                 chosen.Add(demands[i]);
             }
         }
-        bool hint = entry.OpCode.Mnemonic is Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb;
-        for (int i = 0; i < s_faulting.Length && CanBeMemory(entry) && !hint; i++)
+        bool mayFault = CanBeMemory(entry) && InstructionCatalog.MayFault(entry.OpCode.Mnemonic);
+        for (int i = 0; i < s_faulting.Length && mayFault; i++)
         {
             // After PerSequence - 1 others, when that many are left.
             chosen.Insert(Math.Min(chosen.Count, i * PerSequence + PerSequence - 1), s_faulting[i]);

@@ -11,7 +11,11 @@ namespace Ryokan.Isa.Tests.Harness;
 public sealed class EngineRunner : ICaseRunner, IVcpuHost
 {
     private const ulong TableFrames = 896;
-    private const int WatchMilliseconds = 100, WatchPeriods = 5;
+    private const ushort FsSelector = 7, GsSelector = 15;
+    private const int WatchMilliseconds = 100;
+
+    /// <summary>Processor time, not time on the clock: the machine may be busy with other things.</summary>
+    private static readonly TimeSpan s_longestRun = TimeSpan.FromSeconds(1.5);
 
     private readonly GuestFrames _frames = new(AddressLayout.MaxFrames + TableFrames, 16);
     private readonly GuestPageTables _tables;
@@ -22,9 +26,10 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
     private readonly Timer _watch;
     private AddressLayout? _layout;
     private bool _kernelMode;
+    private uint _fsBase, _gsBase;
     private long _runs;
     private long _watchedRun;
-    private int _watchedPeriods;
+    private TimeSpan _watchedSince;
     private volatile bool _running;
 
     public bool KeepsDeadFlags { get; }
@@ -165,6 +170,13 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
         bool compatibility = state.Compatibility != 0;
         registers.Selectors[(int)SegmentRegister.Cs] = (ushort)(compatibility ? 0x23 : 0x33);
         registers.Selectors[(int)SegmentRegister.Ss] = 0x2b;
+        if (compatibility)
+        {
+            registers.Selectors[(int)SegmentRegister.Ds] = registers.Selectors[(int)SegmentRegister.Es] = 0x2b;
+            registers.Selectors[(int)SegmentRegister.Fs] = FsSelector;
+            registers.Selectors[(int)SegmentRegister.Gs] = GsSelector;
+            (_fsBase, _gsBase) = ((uint)state.FsBase, (uint)state.GsBase);
+        }
         registers.KernelMode = _kernelMode ? (byte)1 : (byte)0;
         registers.LongCode = compatibility ? (byte)0 : (byte)1;
         Span<byte> area = stackalloc byte[Math.Max(_vcpu.XsaveSize, XsaveArea.Length)];
@@ -193,24 +205,32 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
     private void Watch()
     {
         long run = Interlocked.Read(ref _runs);
+        TimeSpan now = Environment.CpuUsage.TotalTime;
         if (!_running || run != _watchedRun)
         {
-            (_watchedRun, _watchedPeriods) = (run, 0);
+            (_watchedRun, _watchedSince) = (run, now);
         }
-        else if (++_watchedPeriods == WatchPeriods)
+        else if (now - _watchedSince > s_longestRun)
         {
+            _watchedSince = now;
             _vcpu.Kick();
         }
     }
 
-    /// <summary>The flat user descriptors of Linux: 32-bit code, data, 64-bit code; null for the rest.</summary>
+    /// <summary>A flat 32-bit data segment with a base (SDM vol. 3, 3.4.5).</summary>
+    private static ulong DataDescriptor(uint @base) =>
+        0x00cf_f300_0000_ffff | (ulong)(@base & 0xff_ffff) << 16 | (ulong)(@base >> 24) << 56;
+
+    /// <summary>The user descriptors of Linux: 32-bit code, data, 64-bit code; two of an LDT.</summary>
     public bool TryReadDescriptor(ushort selector, out ulong descriptor)
     {
-        descriptor = (selector >> 3) switch
+        descriptor = selector switch
         {
-            0x23 >> 3 => 0x00cf_fb00_0000_ffff,
-            0x2b >> 3 => 0x00cf_f300_0000_ffff,
-            0x33 >> 3 => 0x00af_fb00_0000_ffff,
+            0x23 => 0x00cf_fb00_0000_ffff,
+            0x2b => 0x00cf_f300_0000_ffff,
+            0x33 => 0x00af_fb00_0000_ffff,
+            FsSelector => DataDescriptor(_fsBase),
+            GsSelector => DataDescriptor(_gsBase),
             _ => 0,
         };
         return descriptor != 0;

@@ -12,6 +12,7 @@
  * touches the state under test, and 32-bit code needs no more than another cs.
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -37,7 +38,9 @@
 #endif
 
 enum { PAGE = 4096, FIRST_FRAME = 16, MAX_MAPPINGS = 160, XSAVE_BYTES = 832, AVX_OFFSET = 576 };
-enum { LEGACY_BYTES = 512, X87_SSE_AVX = 7, TICK_MICROSECONDS = 100000, TICKS_ALLOWED = 20 };
+enum { LEGACY_BYTES = 512, X87_SSE_AVX = 7, TICK_MICROSECONDS = 100000, TICKS_ALLOWED = 10 };
+/* Entries 0 and 1 of this process's LDT, at ring 3. */
+enum { FS_SELECTOR = 0 * 8 + 7, GS_SELECTOR = 1 * 8 + 7 };
 enum { COMMAND_RUN = 1, COMMAND_MAP = 2 };
 enum { STATUS_OK = 0, STATUS_TIMEOUT = 1, STATUS_MAP_FAILED = 2 };
 
@@ -129,6 +132,15 @@ static void set_segments(greg_t *gregs, uint64_t compatibility)
     memcpy(&gregs[REG_CSGSFS], segments, sizeof segments);
 }
 
+/*
+ * 32-bit code needs real segments: flat data in ds and es, and descriptors with a base for fs and gs. A
+ * selector load also changes the base, so 64-bit code gets null selectors and its bases afterwards.
+ */
+static void load_selectors(uint16_t data, uint16_t fs, uint16_t gs)
+{
+    asm volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %2, %%gs" : : "r"(data), "r"(fs), "r"(gs) : "memory");
+}
+
 static void on_enter(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
@@ -146,7 +158,11 @@ static void on_enter(int signal, siginfo_t *info, void *context)
     load_vectors((uint8_t *)uc->uc_mcontext.fpregs, in->xsave);
     ticks = 0;
     inside = 1;
-    write_bases(in->fs_base, in->gs_base);
+    if (in->compatibility) {
+        load_selectors(0x2b, FS_SELECTOR, GS_SELECTOR);
+    } else {
+        write_bases(in->fs_base, in->gs_base);
+    }
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
@@ -154,7 +170,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
     (void)info;
     ucontext_t *uc = context;
     struct state *out = &control->out;
-    if (signal == SIGALRM && (!inside || ++ticks < TICKS_ALLOWED)) {
+    if (signal == SIGPROF && (!inside || ++ticks < TICKS_ALLOWED)) {
         return;
     }
     if (!inside) {
@@ -162,6 +178,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
     }
     out->fs_base = read_fs();
     out->gs_base = read_gs();
+    load_selectors(0, 0, 0);
     write_bases(own_fs, own_gs);
     inside = 0;
     for (int i = 0; i < 16; i++) {
@@ -170,7 +187,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
     out->rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     out->rflags = (uint64_t)uc->uc_mcontext.gregs[REG_EFL];
     store_vectors(out->xsave, (const uint8_t *)uc->uc_mcontext.fpregs);
-    control->status = signal == SIGALRM ? STATUS_TIMEOUT : STATUS_OK;
+    control->status = signal == SIGPROF ? STATUS_TIMEOUT : STATUS_OK;
     control->signal = (uint64_t)signal;
     control->trap = (uint64_t)uc->uc_mcontext.gregs[REG_TRAPNO];
     control->error = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
@@ -190,6 +207,19 @@ static void set_own_flags(uint64_t flags)
 {
     flags &= 0x204000;
     asm volatile("pushfq\n\tandq $~0x204000, (%%rsp)\n\torq %0, (%%rsp)\n\tpopfq" : : "r"(flags) : "cc", "memory");
+}
+
+/* A flat 32-bit data segment with a base; entry 0 is the one for fs, 1 for gs. */
+static void set_segment_base(unsigned entry, uint64_t base)
+{
+    struct user_desc d = {
+        .entry_number = entry, .base_addr = (unsigned)base, .limit = 0xfffff, .seg_32bit = 1,
+        .limit_in_pages = 1, .useable = 1,
+    };
+    if (syscall(SYS_modify_ldt, 1 /* write */, &d, sizeof d) != 0) {
+        perror("oracle: modify_ldt");
+        exit(1);
+    }
 }
 
 static void unmap_all(void)
@@ -228,7 +258,7 @@ static void install(int signal, void (*handler)(int, siginfo_t *, void *))
 
 static void prepare(void)
 {
-    static const int ends[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGALRM};
+    static const int ends[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF};
     stack_t stack = {.ss_sp = alternate_stack, .ss_size = sizeof alternate_stack};
     struct itimerval timer = {{0, TICK_MICROSECONDS}, {0, TICK_MICROSECONDS}};
     if (sigaltstack(&stack, NULL) != 0) {
@@ -239,7 +269,7 @@ static void prepare(void)
     for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++) {
         install(ends[i], on_fault);
     }
-    setitimer(ITIMER_REAL, &timer, NULL);
+    setitimer(ITIMER_PROF, &timer, NULL);
     own_fs = read_fs();
     own_gs = read_gs();
     /* A sequence that strays into a system call must not reach the kernel: only code above the test's
@@ -287,6 +317,10 @@ int main(int argc, char **argv)
             control->status = map_all();
         } else {
             pid_t process = getpid(), thread = (pid_t)syscall(SYS_gettid);
+            if (control->in.compatibility) {
+                set_segment_base(0, control->in.fs_base);
+                set_segment_base(1, control->in.gs_base);
+            }
             set_own_flags(control->in.rflags);
             syscall(SYS_tgkill, process, thread, SIGUSR1);
             set_own_flags(0);
