@@ -81,7 +81,7 @@ public sealed partial class LifeCycleTests : IDisposable
         _host.ConsoleLog(name).Split("user space is up", StringSplitOptions.None).Length - 1;
 
     [Fact]
-    public void CrashIsReportedAndNotZero()
+    public async System.Threading.Tasks.Task CrashIsReportedAndNotZero()
     {
         using Process create = _host.Start("create", "-c", "-q", _host.Config("crash", "stay"));
         System.Threading.Tasks.Task<string> errors = create.StandardError.ReadToEndAsync();
@@ -90,8 +90,8 @@ public sealed partial class LifeCycleTests : IDisposable
         _host.Must("sysrq", "crash", "c");
         Assert.True(create.WaitForExit(60_000));
         Assert.Equal(2, create.ExitCode);
-        Assert.Contains("domain 'crash' (id 1) crashed", errors.Result, StringComparison.Ordinal);
-        Assert.Contains("sysrq", output.Result, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("domain 'crash' (id 1) crashed", await errors, StringComparison.Ordinal);
+        Assert.Contains("sysrq", await output, StringComparison.OrdinalIgnoreCase);
         _host.AssertNothingLeft();
         string report = _host.Must("dmesg");
         Assert.Contains("rip", report, StringComparison.Ordinal);
@@ -157,7 +157,7 @@ public sealed partial class LifeCycleTests : IDisposable
     }
 
     [Fact]
-    public void GuestsOutliveTheDaemon()
+    public async System.Threading.Tasks.Task GuestsOutliveTheDaemon()
     {
         using Process create = _host.Start("create", "-c", "-q", _host.Config("robust", "shell"));
         System.Threading.Tasks.Task<string> output = create.StandardOutput.ReadToEndAsync();
@@ -174,7 +174,7 @@ public sealed partial class LifeCycleTests : IDisposable
         create.StandardInput.Flush();
         Assert.True(create.WaitForExit(60_000));
         Assert.Equal(0, create.ExitCode);
-        Assert.Contains("still 2 here", output.Result, StringComparison.Ordinal);
+        Assert.Contains("still 2 here", await output, StringComparison.Ordinal);
         _host.AssertNothingLeft();
     }
 
@@ -200,7 +200,7 @@ public sealed partial class LifeCycleTests : IDisposable
     }
 
     [Fact]
-    public void KilledProcessIsACrash()
+    public async System.Threading.Tasks.Task KilledProcessIsACrash()
     {
         using Process create = _host.Start("create", "-c", "-q", _host.Config("victim", "stay"));
         System.Threading.Tasks.Task<string> errors = create.StandardError.ReadToEndAsync();
@@ -212,7 +212,7 @@ public sealed partial class LifeCycleTests : IDisposable
         }
         Assert.True(create.WaitForExit(60_000));
         Assert.Equal(2, create.ExitCode);
-        Assert.Contains("its process ended without saying why", errors.Result, StringComparison.Ordinal);
+        Assert.Contains("its process ended without saying why", await errors, StringComparison.Ordinal);
         _host.AssertNothingLeft();
     }
 

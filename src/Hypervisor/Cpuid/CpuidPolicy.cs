@@ -22,6 +22,13 @@ internal sealed class CpuidPolicy
     /// <summary>Machine addresses of the domain stay below 2^44: with more Linux takes grant table version 2.</summary>
     private const uint MachineAddressWidth = 44;
 
+    /// <summary>
+    /// Family 6, model 0x3c (Haswell): AVX2 and no AVX-512, as what we show. Code that the
+    /// compiler cloned for one processor model is chosen by this number alone, not by feature bits, so the
+    /// model of a host with AVX-512 would lead programs to instructions that the guest does not have.
+    /// </summary>
+    private const uint HaswellSignature = 0x000306c3;
+
     private const uint AvxEcx = 1u << 28, XsaveEcx = 1u << 26, OsxsaveEcx = 1u << 27, HypervisorEcx = 1u << 31;
     private const uint ApicEdx = 1u << 9, HyperThreadingEdx = 1u << 28;
 
@@ -106,7 +113,7 @@ internal sealed class CpuidPolicy
         uint edx = (raw.Edx & CpuidMasks.Leaf1Edx) | ApicEdx | (_vcpus > 1 ? HyperThreadingEdx : 0);
         // ebx: APIC id, logical processors per package, CLFLUSH size, brand index.
         uint ebx = (vcpu << 24) | (_vcpus << 16) | (raw.Ebx & 0xff00);
-        return new CpuidResult(raw.Eax, ebx, ecx, edx);
+        return new CpuidResult(_intel ? HaswellSignature : raw.Eax, ebx, ecx, edx);
     }
 
     /// <summary>Deterministic cache parameters: each vCPU is a core; caches up to level 2 are its own.</summary>

@@ -50,6 +50,9 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
 
     public GuestFrames Frames => _frames;
 
+    /// <summary>The exit that ended the last run, as the engine gave it.</summary>
+    public VcpuExit LastExit { get; private set; }
+
     public GuestPageTables Tables => _tables;
 
     public Span<byte> Frame(int frame) => _frames.Span((ulong)frame);
@@ -119,8 +122,9 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
         {
             _running = false;
         }
-        var result = new RunResult { State = ReadState() };
+        var result = new RunResult { State = GetState(_vcpu) };
         result.State.Compatibility = start.Compatibility;
+        LastExit = exit;
         Describe(exit, result);
         return result;
     }
@@ -157,10 +161,16 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
         }
     }
 
-    /// <summary>Selectors are those that Linux gives a 64-bit process, so that code that reads them agrees.</summary>
-    public void LoadState(in CpuState state)
+    private void LoadState(in CpuState state)
     {
-        ref VcpuRegisters registers = ref _vcpu.Registers;
+        (_fsBase, _gsBase) = ((uint)state.FsBase, (uint)state.GsBase);
+        SetState(_vcpu, state, _kernelMode);
+    }
+
+    /// <summary>Selectors are those that Linux gives a process, so that code that reads them agrees.</summary>
+    public static void SetState(IVcpu vcpu, in CpuState state, bool kernelMode)
+    {
+        ref VcpuRegisters registers = ref vcpu.Registers;
         registers = default;
         registers.Gpr = state.Gpr;
         registers.Rip = state.Rip;
@@ -175,28 +185,27 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
             registers.Selectors[(int)SegmentRegister.Ds] = registers.Selectors[(int)SegmentRegister.Es] = 0x2b;
             registers.Selectors[(int)SegmentRegister.Fs] = FsSelector;
             registers.Selectors[(int)SegmentRegister.Gs] = GsSelector;
-            (_fsBase, _gsBase) = ((uint)state.FsBase, (uint)state.GsBase);
         }
-        registers.KernelMode = _kernelMode ? (byte)1 : (byte)0;
+        registers.KernelMode = kernelMode ? (byte)1 : (byte)0;
         registers.LongCode = compatibility ? (byte)0 : (byte)1;
-        Span<byte> area = stackalloc byte[Math.Max(_vcpu.XsaveSize, XsaveArea.Length)];
+        Span<byte> area = stackalloc byte[Math.Max(vcpu.XsaveSize, XsaveArea.Length)];
         area.Clear();
         ReadOnlySpan<byte> vectors = state.Xsave;
         vectors.CopyTo(area);
-        _vcpu.WriteXsave(area[.._vcpu.XsaveSize]);
+        vcpu.WriteXsave(area[..vcpu.XsaveSize]);
     }
 
-    private CpuState ReadState()
+    public static CpuState GetState(IVcpu vcpu)
     {
         CpuState state = default;
-        ref VcpuRegisters registers = ref _vcpu.Registers;
+        ref VcpuRegisters registers = ref vcpu.Registers;
         state.Gpr = registers.Gpr;
         state.Rip = registers.Rip;
         state.Rflags = registers.Rflags;
         state.FsBase = registers.FsBase;
         state.GsBase = registers.GsBase;
-        Span<byte> area = stackalloc byte[Math.Max(_vcpu.XsaveSize, XsaveArea.Length)];
-        _vcpu.ReadXsave(area[.._vcpu.XsaveSize]);
+        Span<byte> area = stackalloc byte[Math.Max(vcpu.XsaveSize, XsaveArea.Length)];
+        vcpu.ReadXsave(area[..vcpu.XsaveSize]);
         area[..XsaveArea.Length].CopyTo(state.Vectors);
         return state;
     }
