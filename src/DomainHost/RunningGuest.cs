@@ -2,6 +2,7 @@ using System;
 using Ryokan.Api.Guests;
 using Ryokan.DomainBuilder;
 using Ryokan.DomainHost.Console;
+using Ryokan.DomainHost.Devices;
 using Ryokan.DomainHost.Xenstore;
 using Ryokan.GuestMemory;
 using Ryokan.Hypervisor;
@@ -23,10 +24,14 @@ internal sealed class RunningGuest : IDisposable
     /// <summary>What the guest can be asked to do by itself.</summary>
     public IGuestControl Control => _store;
 
+    /// <summary>Its disks and the like.</summary>
+    public GuestDevices Devices { get; }
+
     private readonly GuestStore _store;
 
-    private RunningGuest(Domain domain, ConsoleHub hub, ConsoleBackend console, GuestStore store) =>
-        (Domain, Hub, Console, _store) = (domain, hub, console, store);
+    private RunningGuest(
+        Domain domain, ConsoleHub hub, ConsoleBackend console, GuestStore store, GuestDevices devices) =>
+        (Domain, Hub, Console, _store, Devices) = (domain, hub, console, store, devices);
 
     /// <summary>Builds the domain; it does not run yet.</summary>
     /// <param name="spec">what to build</param>
@@ -50,6 +55,7 @@ internal sealed class RunningGuest : IDisposable
         });
         ConsoleBackend console = new(hub);
         GuestStore? store = null;
+        GuestDevices? devices = null;
         try
         {
             uint storePort = domain.AllocateBackendPort(() => store?.Wake());
@@ -68,10 +74,12 @@ internal sealed class RunningGuest : IDisposable
             domain.Grants.SetReserved(image.ConsoleMfn, image.StoreMfn);
             store = new GuestStore(spec, domain, image, (storePort, consolePort), storeSocket);
             console.Start(new ConsoleRing(frames, image.ConsoleMfn), () => domain.NotifyGuest(consolePort));
-            return new RunningGuest(domain, hub, console, store);
+            devices = new GuestDevices(domain, store);
+            return new RunningGuest(domain, hub, console, store, devices);
         }
         catch
         {
+            devices?.Dispose();
             store?.Dispose();
             domain.Dispose();
             throw;
@@ -82,6 +90,7 @@ internal sealed class RunningGuest : IDisposable
     public void Dispose()
     {
         Console.Dispose();
+        Devices.Dispose();
         _store.Dispose();
         Domain.Dispose();
     }

@@ -43,6 +43,7 @@ public sealed unsafe partial class Futex : System.IDisposable
         {
             Call(SystemCallFutex, _word, Wake, 1, null, 0, 0);
         }
+        System.GC.KeepAlive(this);
     }
 
     /// <summary>
@@ -66,8 +67,17 @@ public sealed unsafe partial class Futex : System.IDisposable
             Timespec timeout = new() { Seconds = at / 1_000_000_000, Nanoseconds = at % 1_000_000_000 };
             Call(SystemCallFutex, _word, WaitBitset, 0, &timeout, 0, AnyBit);
         }
-        return Interlocked.Exchange(ref *_word, 0) != 0;
+        bool set = Interlocked.Exchange(ref *_word, 0) != 0;
+        System.GC.KeepAlive(this);
+        return set;
     }
 
-    public void Dispose() => NativeMemory.Free(_word);
+    /// <summary>Nobody may set it or wait for it any more; where that is not known leave it to the collector.</summary>
+    public void Dispose()
+    {
+        NativeMemory.Free(_word);
+        System.GC.SuppressFinalize(this);
+    }
+
+    ~Futex() => NativeMemory.Free(_word);
 }

@@ -65,6 +65,12 @@ internal sealed class GuestStore : IGuestControl, IDisposable
         }
     }
 
+    /// <summary>The store itself, for back ends.</summary>
+    public Store Store => _store;
+
+    /// <summary>The domain's nodes.</summary>
+    public DomainTree Tree => _tree;
+
     /// <summary>The guest raised the store's event port. Any thread; only wakes.</summary>
     public void Wake() => _server.Signal();
 
