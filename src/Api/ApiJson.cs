@@ -15,6 +15,8 @@ namespace Ryokan.Api;
 [JsonSerializable(typeof(DomainEnd))]
 [JsonSerializable(typeof(CreateRequest))]
 [JsonSerializable(typeof(ActionRequest))]
+[JsonSerializable(typeof(DomainSettings))]
+[JsonSerializable(typeof(SettingsResult))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(HostInfo))]
 [JsonSerializable(typeof(DomainSpec))]

@@ -68,6 +68,11 @@ public sealed class DaemonClient : IDisposable
         Send(HttpMethod.Post, Path(idOrName) + "/actions",
             Body(new ActionRequest(action, key), ApiJson.Default.ActionRequest));
 
+    /// <summary>Changes memory, vCPUs, placement or shares of a domain.</summary>
+    public Task<SettingsResult> Set(string idOrName, DomainSettings settings) =>
+        Send(HttpMethod.Patch, Path(idOrName), Body(settings, ApiJson.Default.DomainSettings),
+            ApiJson.Default.SettingsResult);
+
     /// <summary>Ends a domain at once; returns when nothing of it is left.</summary>
     public Task Destroy(string idOrName) => Send(HttpMethod.Delete, Path(idOrName), null);
 

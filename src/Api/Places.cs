@@ -73,6 +73,9 @@ public static class DomainFiles
     /// <summary>Written when the guest has stopped: a <see cref="Wire.DomainEnd"/>.</summary>
     public const string End = "end.json";
 
+    /// <summary>Names the cgroup that was made for the domain's process, if any.</summary>
+    public const string Cgroup = "cgroup";
+
     /// <summary>What the domain's process said on stderr.</summary>
     public const string Errors = "stderr.log";
 }

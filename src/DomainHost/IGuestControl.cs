@@ -10,4 +10,15 @@ internal interface IGuestControl
 
     /// <summary>Sends a magic SysRq letter. False when the guest does not listen.</summary>
     bool RequestSysrq(char key);
+
+    /// <summary>
+    /// Asks for ballooning to that size; a guest that does not listen yet sees it when it does.
+    /// </summary>
+    void SetMemoryTarget(ulong kib);
+
+    /// <summary>Tells how much memory it can have at most.</summary>
+    void SetMemoryMaximum(ulong kib);
+
+    /// <summary>Asks for a vCPU to be taken on- or offline; seen as the memory target is.</summary>
+    void SetVcpuAvailability(int vcpu, bool online);
 }

@@ -37,7 +37,7 @@ public sealed partial class Domain
     public CrashReport? Crash { get; private set; }
 
     public IReadOnlyList<VcpuStatus> VcpuStatus =>
-        _vcpus.Select(v => new VcpuStatus(v.Id, v.Activity, v.CpuTime)).ToArray();
+        _vcpus.Select(v => new VcpuStatus(v.Id, v.Activity, v.CpuTime, v.HostThreadId)).ToArray();
 
     /// <summary>Host CPU time of all vCPU threads.</summary>
     public TimeSpan CpuTime => _vcpus.Aggregate(TimeSpan.Zero, static (sum, v) => sum + v.CpuTime);

@@ -67,6 +67,16 @@ public sealed partial class Domain : IUpcallSink, IDisposable
     /// <summary>Frames populated now (memory column of xm list).</summary>
     public ulong CurrentPages => Balloon.Populated;
 
+    /// <summary>
+    /// Frames that the guest may have populated at most (xm mem-max); never more than it was made with. What it
+    /// has already stays.
+    /// </summary>
+    public ulong MaximumPages
+    {
+        get => Balloon.Maximum;
+        set => Balloon.Maximum = value;
+    }
+
     /// <summary>mfn of the shared_info frame (start_info.shared_info = this &lt;&lt; 12).</summary>
     public ulong SharedInfoMfn { get; }
 

@@ -24,7 +24,8 @@ public enum VcpuActivity
 }
 
 /// <summary>One line of vcpu-list. The time is host CPU time used by the vCPU's thread.</summary>
-public sealed record VcpuStatus(int Id, VcpuActivity Activity, TimeSpan CpuTime);
+/// <param name="HostThread">number of that thread (gettid); 0 before the domain is started</param>
+public sealed record VcpuStatus(int Id, VcpuActivity Activity, TimeSpan CpuTime, int HostThread);
 
 /// <summary>What is kept of a guest that crashed.</summary>
 /// <param name="VcpuId">the vCPU that crashed</param>

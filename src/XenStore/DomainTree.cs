@@ -196,6 +196,9 @@ public sealed class DomainTree
     /// <summary>Asks the guest to balloon to that size.</summary>
     public void SetMemoryTarget(ulong kib) => Put(0, Home + "/memory/target", Number(kib));
 
+    /// <summary>Says how much memory the guest can have at most.</summary>
+    public void SetMemoryMaximum(ulong kib) => Put(0, Home + "/memory/static-max", Number(kib));
+
     /// <summary>Asks the guest to take a vCPU on- or offline.</summary>
     public void SetVcpuAvailability(int vcpu, bool online) =>
         Put(0, AvailabilityPath(vcpu), online ? "online" : "offline");

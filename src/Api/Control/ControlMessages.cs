@@ -38,18 +38,25 @@ public enum ControlOperation
 
     /// <summary>A stopped, preserved domain gets another name.</summary>
     Rename,
+
+    /// <summary>Changes what <see cref="ControlRequest.Settings"/> names.</summary>
+    Set,
 }
 
 /// <param name="Protocol">must be <see cref="DomainSpec.CurrentProtocol"/></param>
 /// <param name="Operation">what is asked</param>
 /// <param name="Argument">the letter of sysrq, the name of rename</param>
-public sealed record ControlRequest(int Protocol, ControlOperation Operation, string? Argument = null);
+/// <param name="Settings">of set</param>
+public sealed record ControlRequest(
+    int Protocol, ControlOperation Operation, string? Argument = null, DomainSettings? Settings = null);
 
 /// <summary>The answer, one JSON object per line.</summary>
 /// <param name="Problem">set when it was refused</param>
 /// <param name="Info">answer to info</param>
 /// <param name="End">answer to wait</param>
-public sealed record ControlReply(Problem? Problem = null, DomainInfo? Info = null, DomainEnd? End = null);
+/// <param name="Note">answer to set: what was done differently than asked</param>
+public sealed record ControlReply(
+    Problem? Problem = null, DomainInfo? Info = null, DomainEnd? End = null, string? Note = null);
 
 /// <summary>The one line that a domain process writes to its stdout when it is built, or cannot be.</summary>
 /// <param name="Error">why not; null when it runs</param>

@@ -13,7 +13,11 @@ public enum RunState
 /// <param name="Id">its number</param>
 /// <param name="Activity">running, blocked, paused or offline</param>
 /// <param name="CpuSeconds">host CPU time of its thread</param>
-public sealed record VcpuInfo(int Id, VcpuActivity Activity, double CpuSeconds);
+/// <param name="Processor">host CPU that it runs on or ran on last</param>
+/// <param name="Affinity">host CPUs that it may run on; null: all</param>
+public sealed record VcpuInfo(
+    int Id, VcpuActivity Activity, double CpuSeconds, int? Processor = null,
+    IReadOnlyList<int>? Affinity = null);
 
 public enum VcpuActivity
 {
@@ -36,6 +40,7 @@ public sealed record DomainInfo
     public required double CpuSeconds { get; init; }
     public required DateTimeOffset Started { get; init; }
     public required IReadOnlyList<VcpuInfo> Vcpus { get; init; }
+    public Scheduling Scheduling { get; init; } = Scheduling.Default;
 
     /// <summary>The process that runs it.</summary>
     public required int ProcessId { get; init; }

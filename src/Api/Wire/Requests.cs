@@ -31,6 +31,7 @@ public static class ProblemCodes
     public const string BuildFailed = "build-failed";
     public const string WrongState = "wrong-state";
     public const string NotSupportedByGuest = "not-supported-by-guest";
+    public const string NotPermitted = "not-permitted";
     public const string DomainUnreachable = "domain-unreachable";
     public const string Internal = "internal";
 }

@@ -12,6 +12,7 @@ using Ryokan.Api.Guests;
 using Ryokan.Api.Wire;
 using Ryokan.DomainBuilder;
 using Ryokan.DomainHost.Console;
+using Ryokan.DomainHost.Scheduling;
 using Ryokan.Hypervisor;
 using Ryokan.Linux.Interop;
 using HypervisorActivity = Ryokan.Hypervisor.VcpuActivity;
@@ -32,6 +33,7 @@ internal sealed class HostedRun
 
     private readonly string _directory;
     private readonly RunningGuest _guest;
+    private readonly SettingsControl _settings;
     private readonly object _lock = new();
     private readonly List<ConsoleClient> _clients = [];
     private readonly ManualResetEventSlim _ended = new(false);
@@ -40,8 +42,11 @@ internal sealed class HostedRun
     private DomainEnd? _end;
     private int _waiting;
 
-    private HostedRun(string directory, DomainSpec spec, RunningGuest guest) =>
+    private HostedRun(string directory, DomainSpec spec, RunningGuest guest)
+    {
         (_directory, _spec, _guest) = (directory, spec, guest);
+        _settings = new SettingsControl(guest, spec.Config, Path.Combine(directory, DomainFiles.Cgroup));
+    }
 
     /// <summary>Runs the guest described in a directory; returns the process's exit status.</summary>
     public static int Run(string directory)
@@ -255,6 +260,10 @@ internal sealed class HostedRun
                 return Asked(_guest.Control.RequestShutdown("poweroff"));
             case ControlOperation.Reboot:
                 return Asked(_guest.Control.RequestShutdown("reboot"));
+            case ControlOperation.Set:
+                return request.Settings == null
+                    ? ControlServer.Refuse(400, ProblemCodes.BadRequest, "no settings to change")
+                    : _settings.Set(request.Settings);
             case ControlOperation.Sysrq:
                 return request.Argument is [var key] && char.IsAsciiLetterOrDigit(key)
                     ? Asked(_guest.Control.RequestSysrq(key))
@@ -294,13 +303,18 @@ internal sealed class HostedRun
             Uuid = _spec.Config.Uuid,
             State = StateOf(domain.State, vcpus),
             MemoryMiB = (int)(domain.CurrentPages / 256),
-            MaxMemoryMiB = _spec.Config.MaxMemoryMiB,
+            MaxMemoryMiB = (int)(_settings.MaximumKiB >> 10),
             CpuSeconds = domain.CpuTime.TotalSeconds,
             Started = _spec.Started,
-            Vcpus = [.. vcpus.Select(v => new VcpuInfo(v.Id, Activity(v.Activity), v.CpuTime.TotalSeconds))],
+            Vcpus = [.. vcpus.Select(Describe)],
+            Scheduling = _settings.Scheduling,
             ProcessId = Environment.ProcessId,
         };
     }
+
+    private static VcpuInfo Describe(VcpuStatus v) => new(
+        v.Id, Activity(v.Activity), v.CpuTime.TotalSeconds,
+        HostThread.Processor(v.HostThread), HostCpus.Restriction(HostThread.Affinity(v.HostThread)));
 
     private RunState StateOf(DomainState state, IReadOnlyList<VcpuStatus> vcpus) => state switch
     {

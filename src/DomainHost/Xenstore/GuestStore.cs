@@ -94,6 +94,12 @@ internal sealed class GuestStore : IGuestControl, IDisposable
         return true;
     }
 
+    public void SetMemoryTarget(ulong kib) => _tree.SetMemoryTarget(kib);
+
+    public void SetMemoryMaximum(ulong kib) => _tree.SetMemoryMaximum(kib);
+
+    public void SetVcpuAvailability(int vcpu, bool online) => _tree.SetVcpuAvailability(vcpu, online);
+
     /// <summary>A guest that does not watch the node would never see the request.</summary>
     private bool Watches(string path)
     {

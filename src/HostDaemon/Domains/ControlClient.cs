@@ -19,13 +19,18 @@ internal static class ControlClient
     /// </summary>
     /// <exception cref="OperationCanceledException">the time ran out</exception>
     public static async Task<ControlReply?> Ask(
-        string socketPath, ControlOperation operation, string? argument, CancellationToken cancel)
+        string socketPath, ControlOperation operation, string? argument, CancellationToken cancel) =>
+        await Ask(
+            socketPath, new ControlRequest(DomainSpec.CurrentProtocol, operation, argument), cancel);
+
+    /// <inheritdoc cref="Ask(string, ControlOperation, string?, CancellationToken)"/>
+    public static async Task<ControlReply?> Ask(
+        string socketPath, ControlRequest request, CancellationToken cancel)
     {
         using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancel);
-            ControlRequest request = new(DomainSpec.CurrentProtocol, operation, argument);
             byte[] line =
                 [.. JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.ControlRequest), (byte)'\n'];
             await socket.SendAsync(line, cancel);

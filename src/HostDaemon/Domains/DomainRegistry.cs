@@ -154,6 +154,7 @@ internal sealed class DomainRegistry
     {
         try
         {
+            RemoveCgroup(Path.Combine(record.Directory, DomainFiles.Cgroup));
             Directory.Delete(record.Directory, recursive: true);
         }
         catch (IOException e)
@@ -165,6 +166,14 @@ internal sealed class DomainRegistry
             _records.Remove(record.Id);
         }
         record.Gone.TrySetResult();
+    }
+
+    private static void RemoveCgroup(string record)
+    {
+        if (File.Exists(record))
+        {
+            Directory.Delete(File.ReadAllText(record));
+        }
     }
 
     /// <summary>A domain by id or name.</summary>
@@ -222,14 +231,18 @@ internal sealed class DomainRegistry
 
     /// <summary>Asks a domain's process.</summary>
     /// <exception cref="ProblemException">it refuses, or does not answer</exception>
-    public async Task<ControlReply> Ask(
-        DomainRecord record, ControlOperation operation, string? argument = null)
+    public Task<ControlReply> Ask(
+        DomainRecord record, ControlOperation operation, string? argument = null) =>
+        Ask(record, new ControlRequest(DomainSpec.CurrentProtocol, operation, argument));
+
+    /// <inheritdoc cref="Ask(DomainRecord, ControlOperation, string?)"/>
+    public async Task<ControlReply> Ask(DomainRecord record, ControlRequest request)
     {
         using CancellationTokenSource timeout = new(AnswerTimeout);
         ControlReply? reply = null;
         try
         {
-            reply = await ControlClient.Ask(record.ControlSocket, operation, argument, timeout.Token);
+            reply = await ControlClient.Ask(record.ControlSocket, request, timeout.Token);
         }
         catch (OperationCanceledException)
         {

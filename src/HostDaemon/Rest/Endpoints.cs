@@ -27,6 +27,7 @@ internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopp
         routes.MapPost("/v1/domains", Guarded(Create));
         routes.MapGet("/v1/domains/{domain}", Guarded(Get));
         routes.MapDelete("/v1/domains/{domain}", Guarded(Destroy));
+        routes.MapPatch("/v1/domains/{domain}", Guarded(Set));
         routes.MapPost("/v1/domains/{domain}/actions", Guarded(Act));
         routes.MapGet("/v1/domains/{domain}/end", Guarded(AwaitEnd));
     }
@@ -140,6 +141,15 @@ internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopp
         };
         await registry.Ask(record, operation, request.Key);
         context.Response.StatusCode = 204;
+    }
+
+    private async Task Set(HttpContext context)
+    {
+        DomainRecord record = Named(context);
+        DomainSettings settings = await Read(context, ApiJson.Default.DomainSettings);
+        ControlReply reply = await registry.Ask(record, new ControlRequest(
+            DomainSpec.CurrentProtocol, ControlOperation.Set, Settings: settings));
+        await Send(context, 200, new SettingsResult(reply.Note), ApiJson.Default.SettingsResult);
     }
 
     /// <summary>

@@ -37,7 +37,7 @@ internal static class MemoryCalls
             case Xen.Abi.MemoryOp.CurrentReservation:
                 return Reservation(v, argument, v.Domain.Balloon.Populated);
             case Xen.Abi.MemoryOp.MaximumReservation:
-                return Reservation(v, argument, v.Frames.RamFrames);
+                return Reservation(v, argument, v.Domain.Balloon.Maximum);
             case Xen.Abi.MemoryOp.MaximumRamPage:
                 return (long)v.Frames.RamFrames - 1;
             case Xen.Abi.MemoryOp.MaximumGpfn:

@@ -1,3 +1,4 @@
+using System;
 using System.Threading;
 using Ryokan.Engine;
 using Ryokan.GuestMemory;
@@ -20,6 +21,7 @@ internal sealed class Balloon
     private readonly Lock _gate = new();
     private ulong _populated;
     private ulong _searchFrom;
+    private ulong _maximum;
 
     public Balloon(
         GuestFrames frames, MachineToPhysical machineToPhysical, PageTypes types, IEngine engine, ulong allVcpus,
@@ -31,6 +33,7 @@ internal sealed class Balloon
         _engine = engine;
         _allVcpus = allVcpus;
         _populated = populated;
+        _maximum = frames.RamFrames;
         for (ulong mfn = populated; mfn < frames.RamFrames; mfn++)
         {
             frames.Set((long)mfn, FrameFlags.Absent);
@@ -38,6 +41,15 @@ internal sealed class Balloon
     }
 
     public ulong Populated => Volatile.Read(ref _populated);
+
+    /// <summary>
+    /// Frames that may be populated at most; what is populated already stays when that is more.
+    /// </summary>
+    public ulong Maximum
+    {
+        get => Volatile.Read(ref _maximum);
+        set => Volatile.Write(ref _maximum, Math.Min(value, _frames.RamFrames));
+    }
 
     /// <summary>
     /// Marks a frame as given back; false when it is not the guest's or in use as a table. Its memory goes
@@ -77,6 +89,10 @@ internal sealed class Balloon
         mfn = pfn;
         lock (_gate)
         {
+            if (_populated + count > Maximum)
+            {
+                return false;
+            }
             if (!AreFree(pfn, count))
             {
                 if (order != 0 || !TryFindFree(out mfn))

@@ -48,6 +48,7 @@ internal sealed partial class Vcpu : IVcpuHost, IDisposable
     private int _vcpuInfoOffset;
     private Thread? _thread;
     private int _threadId = -1;
+    private volatile int _hostThreadId;
     private readonly ThreadClock _clock = new();
 
     public Vcpu(Domain domain, int id)
@@ -100,7 +101,13 @@ internal sealed partial class Vcpu : IVcpuHost, IDisposable
             Name = string.Create(CultureInfo.InvariantCulture, $"vcpu{Id}"),
         };
         _thread.Start();
+        SpinWait.SpinUntil(() => _hostThreadId != 0);
     }
+
+    /// <summary>
+    /// The host's number of the thread (gettid); known once <see cref="Start"/> returned, 0 before.
+    /// </summary>
+    public int HostThreadId => _hostThreadId;
 
     public void Join()
     {
@@ -115,6 +122,7 @@ internal sealed partial class Vcpu : IVcpuHost, IDisposable
     private void ThreadMain()
     {
         _threadId = Environment.CurrentManagedThreadId;
+        _hostThreadId = HostThread.CurrentId();
         _clock.Attach();
         try
         {

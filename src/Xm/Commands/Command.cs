@@ -22,6 +22,7 @@ internal sealed class CommandContext(Command command, IReadOnlyList<string> argu
     public List<string> Words { get; } = [];
 
     private readonly HashSet<string> _options = [];
+    private readonly Dictionary<string, string> _values = [];
 
     /// <summary>Sorts the words from the options; <paramref name="known"/> lists the options.</summary>
     /// <exception cref="UsageException">an unknown option, or too few or many words</exception>
@@ -53,6 +54,26 @@ internal sealed class CommandContext(Command command, IReadOnlyList<string> argu
                 Words.Count < min ? "an argument is missing" : $"'{Words[max]}' is one argument too many");
         }
     }
+
+    /// <summary>As <see cref="Parse"/>, for a command whose options all take a value and that has no words.</summary>
+    /// <exception cref="UsageException">an unknown option, or no value</exception>
+    public void ParseWithValues(params ReadOnlySpan<string> known)
+    {
+        for (int i = 0; i < arguments.Count; i += 2)
+        {
+            string option = arguments[i];
+            if (!known.Contains(option))
+            {
+                throw Wrong(option.StartsWith('-') ? $"unknown option '{option}'"
+                    : $"'{option}' is one argument too many");
+            }
+            _values[option] = i + 1 < arguments.Count ? arguments[i + 1]
+                : throw Wrong($"{option}: a value is missing");
+        }
+    }
+
+    /// <summary>The value of an option, or null when it was not given.</summary>
+    public string? Value(string option) => _values.GetValueOrDefault(option);
 
     public bool Has(string option) => _options.Contains(option);
 

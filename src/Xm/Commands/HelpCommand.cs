@@ -18,7 +18,7 @@ internal static class HelpCommand
         System.Console.WriteLine("usage: xm COMMAND [ARGUMENTS]\n\nCommands:");
         foreach (Command command in CommandTable.All)
         {
-            System.Console.WriteLine($"  {command.Name,-10} {command.Summary}");
+            System.Console.WriteLine($"  {command.Name,-14} {command.Summary}");
         }
         System.Console.WriteLine("\nDOMAIN is a name or an id. 'xm help COMMAND' shows a command's arguments,"
             + " 'xm --version' the version.");

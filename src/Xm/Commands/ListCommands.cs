@@ -64,9 +64,10 @@ internal static class ListCommands
                     VcpuActivity.Blocked => "-b-",
                     _ => "--p",
                 };
-                // Which host CPU it is on is the host scheduler's business.
+                string cpu = v.Activity == VcpuActivity.Offline ? "-" : v.Processor?.ToString(Invariant) ?? "-";
+                string place = string.Create(Invariant, $"{d.Name,-32} {d.Id,5} {v.Id,5} {cpu,5} {state,5}");
                 System.Console.WriteLine(string.Create(Invariant,
-                    $"{d.Name,-32} {d.Id,5} {v.Id,5} {"-",5} {state,5} {v.CpuSeconds,9:f1}  all / all"));
+                    $"{place} {v.CpuSeconds,9:f1}  {CpuRange.Show(v.Affinity)} / all"));
             }
         }
         return 0;
