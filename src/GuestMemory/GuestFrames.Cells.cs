@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.CompilerServices;
 using Ryokan.Linux.Interop;
+using Ryokan.Linux.Interop.Files;
 
 namespace Ryokan.GuestMemory;
 
@@ -24,6 +25,19 @@ public sealed unsafe partial class GuestFrames
 
     /// <summary>One whole frame by its dense index.</summary>
     public Span<byte> SpanAt(long index) => new(Cell(index, 0, 1), PageSize);
+
+    /// <summary>
+    /// Where a part of a frame lies in this process, for scattered reads and gathered writes by the host's
+    /// kernel. Valid as long as the domain's frames; the guest may change the bytes at any time.
+    /// </summary>
+    public IoVector VectorAt(long index, int offset, int length)
+    {
+        if (length < 0 || length > PageSize - offset)
+        {
+            ThrowOutside(index, offset + length);
+        }
+        return new IoVector((nint)Cell(index, 0, 1) + offset, (nuint)length);
+    }
 
     /// <summary>Gives a frame's memory back to the host; it reads as zero afterwards. False when the host refuses.</summary>
     public bool Discard(long index) => Libc.Madvise((nint)Cell(index, 0, 1), PageSize, MadviseRemove) == 0;

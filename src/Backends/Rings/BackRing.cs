@@ -113,13 +113,16 @@ public sealed class BackRing : IDisposable
     /// each answers a request that was taken.
     /// </summary>
     public void Put<T>(in T response)
-        where T : unmanaged
+        where T : unmanaged => Put(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in response)));
+
+    /// <summary>The same for responses whose layout depends on the front end.</summary>
+    public void Put(ReadOnlySpan<byte> response)
     {
         if (_responseProducer == _requestConsumer)
         {
             throw new InvalidOperationException("a response without a request");
         }
-        _pages.Write(SlotOffset(_responseProducer), MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in response)));
+        _pages.Write(SlotOffset(_responseProducer), response);
         Volatile.Write(ref _responseProducer, _responseProducer + 1);
     }
 

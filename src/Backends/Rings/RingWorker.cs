@@ -46,7 +46,7 @@ public sealed class RingWorker : IDisposable
 
     public uint Port { get; }
 
-    /// <summary>True from the moment that <see cref="Dispose"/> was called.</summary>
+    /// <summary>True from <see cref="BeginStop"/> on.</summary>
     public bool IsStopping => _stop;
 
     public void Start()
@@ -77,16 +77,22 @@ public sealed class RingWorker : IDisposable
         }
     }
 
+    /// <summary>Tells the thread to end; it finishes what it is doing. Any thread; never waits.</summary>
+    public void BeginStop()
+    {
+        _stop = true;
+        _work.Set();
+    }
+
     /// <summary>
     /// Unbinds the port and waits for the thread to end; what it is doing it finishes. Not from its own thread.
     /// </summary>
     public void Dispose()
     {
         _guest.Events.UnbindBackend(Port);
-        _stop = true;
+        BeginStop();
         if (_started)
         {
-            _work.Set();
             _thread.Join();
         }
     }

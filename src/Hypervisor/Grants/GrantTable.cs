@@ -38,14 +38,16 @@ public sealed class GrantTable
     private readonly List<ulong> _mfns = [];
     private readonly Dictionary<uint, Pin> _pins = [];
 
-    /// <summary>An entry in use: the frame it named at first, and by how many.</summary>
+    /// <summary>An entry in use: whose, the frame it named at first, and by how many.</summary>
     private sealed class Pin
     {
-        public required ushort Domain;
-        public required uint Mfn;
-        public required long FrameIndex;
+        public ushort Domain;
+        public long FrameIndex;
         public int Readers, Writers;
     }
+
+    /// <summary>Pins come and go with every request of a disk: they are used again.</summary>
+    private readonly Stack<Pin> _unusedPins = [];
 
     internal GuestFrames Frames { get; }
 
@@ -183,6 +185,47 @@ public sealed class GrantTable
         }
     }
 
+    /// <summary>
+    /// Takes several grants for domain 0's back end at once, all or none, without an object for each: what a
+    /// request names. Give them back with <see cref="ReleaseAll"/>.
+    /// </summary>
+    /// <param name="references">the grants; the same one may stand there more than once</param>
+    /// <param name="readOnly">what the back end will not write to</param>
+    /// <param name="frames">gets the dense index of each frame, for the cells of GuestFrames</param>
+    /// <returns>okay, or the status of the first that cannot be mapped (see <see cref="Map"/>)</returns>
+    public short MapAll(ReadOnlySpan<uint> references, bool readOnly, Span<long> frames)
+    {
+        lock (_lock)
+        {
+            for (int i = 0; i < references.Length; i++)
+            {
+                short status = AddUser(references[i], readOnly, user: 0, out Pin? pin);
+                if (status != GrantStatus.Okay)
+                {
+                    for (int j = 0; j < i; j++)
+                    {
+                        RemoveUser(references[j], readOnly);
+                    }
+                    return status;
+                }
+                frames[i] = pin!.FrameIndex;
+            }
+            return GrantStatus.Okay;
+        }
+    }
+
+    /// <summary>Gives back what <see cref="MapAll"/> took with the same arguments.</summary>
+    public void ReleaseAll(ReadOnlySpan<uint> references, bool readOnly)
+    {
+        lock (_lock)
+        {
+            foreach (uint reference in references)
+            {
+                RemoveUser(reference, readOnly);
+            }
+        }
+    }
+
     internal void Release(GrantMapping mapping)
     {
         lock (_lock)
@@ -310,7 +353,8 @@ public sealed class GrantTable
         {
             // Only now: while the entry is marked the guest may not change what it names.
             uint mfn = Volatile.Read(ref Frames.UInt32At(index, offset + FrameOffset));
-            found = new Pin { Domain = user, Mfn = mfn, FrameIndex = UsableIndexOf(mfn) };
+            found = _unusedPins.TryPop(out Pin? unused) ? unused : new Pin();
+            (found.Domain, found.FrameIndex) = (user, UsableIndexOf(mfn));
             _pins.Add(reference, found);
         }
         found.Readers += readOnly ? 1 : 0;
@@ -365,6 +409,7 @@ public sealed class GrantTable
             {
                 clear |= GrantFlags.Reading;
                 _pins.Remove(reference);
+                _unusedPins.Push(pin);
             }
         }
         if (clear != 0 && TryEntry(reference, out long index, out int offset))
