@@ -70,7 +70,7 @@ make_initramfs() {
         rm -f "$RYOKAN_INITRAMFS"
     fi
     if [[ -r $RYOKAN_INITRAMFS ]]; then
-        for source in "$here/initramfs/init" "$here/initramfs/tour" "$here/initramfs.sh" "$here/busybox-tree.sh"; do
+        for source in "$here"/initramfs/{init,tour} "$here"/{initramfs,busybox-tree,guest-modules}.sh "$RYOKAN_KERNEL"; do
             [[ $source -nt $RYOKAN_INITRAMFS ]] && rm -f "$RYOKAN_INITRAMFS" && break
         done
         [[ ! -r $RYOKAN_INITRAMFS ]] || return 0
@@ -79,6 +79,7 @@ make_initramfs() {
     tree=$(mktemp -d "$RYOKAN_CACHE/initramfs.XXXXXX")
     "$here/busybox-tree.sh" "$busybox/bin/busybox" "$tree"
     install -m 755 "$here/initramfs/tour" "$tree/bin/tour"
+    "$here/guest-modules.sh" "$tree"
     "$here/initramfs.sh" "$tree" "$RYOKAN_INITRAMFS"
     rm -rf "$tree"
 }

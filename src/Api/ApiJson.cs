@@ -1,6 +1,7 @@
 using System.Collections.Generic;
 using System.Text.Json.Serialization;
 using Ryokan.Api.Control;
+using Ryokan.Api.Guests.Disks;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Api;
@@ -17,6 +18,10 @@ namespace Ryokan.Api;
 [JsonSerializable(typeof(ActionRequest))]
 [JsonSerializable(typeof(DomainSettings))]
 [JsonSerializable(typeof(SettingsResult))]
+[JsonSerializable(typeof(DiskConfig))]
+[JsonSerializable(typeof(DiskChange))]
+[JsonSerializable(typeof(DiskInfo))]
+[JsonSerializable(typeof(IReadOnlyList<DiskInfo>))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(HostInfo))]
 [JsonSerializable(typeof(DomainSpec))]

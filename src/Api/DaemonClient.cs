@@ -8,6 +8,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Threading;
 using System.Threading.Tasks;
+using Ryokan.Api.Guests.Disks;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Api;
@@ -72,6 +73,26 @@ public sealed class DaemonClient : IDisposable
     public Task<SettingsResult> Set(string idOrName, DomainSettings settings) =>
         Send(HttpMethod.Patch, Path(idOrName), Body(settings, ApiJson.Default.DomainSettings),
             ApiJson.Default.SettingsResult);
+
+    public Task<IReadOnlyList<DiskInfo>> Disks(string idOrName) =>
+        Get(Path(idOrName) + "/disks", ApiJson.Default.IReadOnlyListDiskInfo);
+
+    /// <summary>Adds a disk to a running domain.</summary>
+    public Task<DiskInfo> AttachDisk(string idOrName, DiskConfig disk) =>
+        Send(HttpMethod.Post, Path(idOrName) + "/disks", Body(disk, ApiJson.Default.DiskConfig),
+            ApiJson.Default.DiskInfo);
+
+    /// <summary>Takes a disk away; without <paramref name="force"/> the guest has to let go of it.</summary>
+    public Task DetachDisk(string idOrName, string device, bool force) =>
+        Send(HttpMethod.Delete, DiskPath(idOrName, device) + (force ? "?force=true" : ""), null);
+
+    /// <summary>Resizes a disk or changes the medium of a CD drive.</summary>
+    public Task<DiskInfo> ChangeDisk(string idOrName, string device, DiskChange change) =>
+        Send(HttpMethod.Patch, DiskPath(idOrName, device), Body(change, ApiJson.Default.DiskChange),
+            ApiJson.Default.DiskInfo);
+
+    private static string DiskPath(string idOrName, string device) =>
+        $"{Path(idOrName)}/disks/{Uri.EscapeDataString(device)}";
 
     /// <summary>Ends a domain at once; returns when nothing of it is left.</summary>
     public Task Destroy(string idOrName) => Send(HttpMethod.Delete, Path(idOrName), null);

@@ -36,9 +36,12 @@ internal sealed class RunningGuest : IDisposable
     /// <summary>Builds the domain; it does not run yet.</summary>
     /// <param name="spec">what to build</param>
     /// <param name="hub">where its console output goes</param>
+    /// <param name="log">gets lines for the operator while it runs; any thread</param>
     /// <param name="storeSocket">where tools of the host can reach its store, or null</param>
     /// <exception cref="DomainBuildException">the description does not do</exception>
-    public static RunningGuest Create(GuestSpec spec, ConsoleHub hub, string? storeSocket = null)
+    /// <exception cref="OperatorException">a device of the description does not do</exception>
+    public static RunningGuest Create(
+        GuestSpec spec, ConsoleHub hub, Action<string> log, string? storeSocket = null)
     {
         GuestConfig config = spec.Config;
         GuestFrames frames = new((ulong)config.MaxMemoryMiB * PagesPerMiB);
@@ -74,7 +77,7 @@ internal sealed class RunningGuest : IDisposable
             domain.Grants.SetReserved(image.ConsoleMfn, image.StoreMfn);
             store = new GuestStore(spec, domain, image, (storePort, consolePort), storeSocket);
             console.Start(new ConsoleRing(frames, image.ConsoleMfn), () => domain.NotifyGuest(consolePort));
-            devices = new GuestDevices(domain, store);
+            devices = new GuestDevices(domain, store, config, log);
             return new RunningGuest(domain, hub, console, store, devices);
         }
         catch
@@ -84,6 +87,13 @@ internal sealed class RunningGuest : IDisposable
             domain.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Lets a paused guest go on.</summary>
+    public void Unpause()
+    {
+        Devices.Disks.Resume();
+        Domain.Unpause();
     }
 
     /// <summary>The domain must have stopped. What it had written last still reaches the hub.</summary>

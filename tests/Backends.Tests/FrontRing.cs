@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Threading;
 
@@ -42,9 +41,15 @@ internal sealed class FrontRing
     public ref uint Field(int offset) => ref _guest.Frames.UInt32At(_guest.Frames.IndexOf(_pages[0]), offset);
 
     public void Put<T>(in T request)
-        where T : unmanaged
+        where T : unmanaged => PutBytes(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in request)));
+
+    public void PutBytes(ReadOnlySpan<byte> request)
     {
-        Copy(_produced++, MemoryMarshal.AsBytes(new Span<T>(ref Unsafe.AsRef(in request))), write: true);
+        int offset = Offset(_produced++);
+        foreach (byte b in request)
+        {
+            Cell(offset++) = b;
+        }
     }
 
     /// <summary>Shows the requests; true when the back end wants an event.</summary>
@@ -61,6 +66,11 @@ internal sealed class FrontRing
         where T : unmanaged
     {
         response = default;
+        return TryTakeBytes(MemoryMarshal.AsBytes(new Span<T>(ref response)));
+    }
+
+    public bool TryTakeBytes(Span<byte> response)
+    {
         if (Volatile.Read(ref Field(8)) == _consumed)
         {
             Volatile.Write(ref Field(12), _consumed + 1);
@@ -70,25 +80,15 @@ internal sealed class FrontRing
                 return false;
             }
         }
-        Copy(_consumed++, MemoryMarshal.AsBytes(new Span<T>(ref response)), write: false);
+        int offset = Offset(_consumed++);
+        foreach (ref byte b in response)
+        {
+            b = Cell(offset++);
+        }
         return true;
     }
 
-    private void Copy(uint index, Span<byte> bytes, bool write)
-    {
-        int offset = 64 + (int)(index % (uint)Slots) * _slotBytes;
-        foreach (ref byte b in bytes)
-        {
-            ref byte cell = ref _guest.Bytes(_pages[offset / 4096])[offset % 4096];
-            if (write)
-            {
-                cell = b;
-            }
-            else
-            {
-                b = cell;
-            }
-            offset++;
-        }
-    }
+    private int Offset(uint index) => 64 + (int)(index % (uint)Slots) * _slotBytes;
+
+    private ref byte Cell(int offset) => ref _guest.Bytes(_pages[offset / 4096])[offset % 4096];
 }

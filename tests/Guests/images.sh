@@ -43,8 +43,8 @@ packages_tree() {
 up_to_date() {
     local image=$1
     [[ -r $image ]] || return 1
-    [[ -z $(find "$here/images.sh" "$here/programs" "$here/jobs/$2" "$root"/eng/{initramfs,busybox-tree.sh} \
-        "$root/eng/initramfs.sh" "$busybox" -newer "$image" -print -quit) ]]
+    [[ -z $(find "$here/images.sh" "$here/programs" "$here/jobs/$2" \
+        "$root"/eng/{initramfs,{initramfs,busybox-tree,guest-modules}.sh} "$busybox" -newer "$image" -print -quit) ]]
 }
 
 compile_programs() {
@@ -90,6 +90,7 @@ make_image() {
         add_data "$tree"
         ;;
     esac
+    "$root/eng/guest-modules.sh" "$tree"
     "$root/eng/busybox-tree.sh" "$busybox" "$tree"
     "$root/eng/initramfs.sh" "$tree" "$out/$flavour.cpio"
     rm -rf "$tree"

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using Ryokan.Api.Guests;
 using Ryokan.Api.Wire;
 
@@ -41,22 +42,41 @@ public enum ControlOperation
 
     /// <summary>Changes what <see cref="ControlRequest.Settings"/> names.</summary>
     Set,
+
+    /// <summary>Lists or changes disks, as <see cref="ControlRequest.Disk"/> says.</summary>
+    Disk,
+
+    /// <summary>
+    /// Lines for the host's message log; answered when there are any after the number in the argument, which
+    /// also says that those up to it are safe.
+    /// </summary>
+    Messages,
 }
 
 /// <param name="Protocol">must be <see cref="DomainSpec.CurrentProtocol"/></param>
 /// <param name="Operation">what is asked</param>
-/// <param name="Argument">the letter of sysrq, the name of rename</param>
+/// <param name="Argument">the letter of sysrq, the name of rename, the number of messages</param>
 /// <param name="Settings">of set</param>
+/// <param name="Disk">of disk</param>
 public sealed record ControlRequest(
-    int Protocol, ControlOperation Operation, string? Argument = null, DomainSettings? Settings = null);
+    int Protocol, ControlOperation Operation, string? Argument = null, DomainSettings? Settings = null,
+    DiskRequest? Disk = null);
 
 /// <summary>The answer, one JSON object per line.</summary>
 /// <param name="Problem">set when it was refused</param>
 /// <param name="Info">answer to info</param>
 /// <param name="End">answer to wait</param>
 /// <param name="Note">answer to set: what was done differently than asked</param>
+/// <param name="Disks">answer to disk: those that it is about</param>
+/// <param name="Messages">answer to messages</param>
 public sealed record ControlReply(
-    Problem? Problem = null, DomainInfo? Info = null, DomainEnd? End = null, string? Note = null);
+    Problem? Problem = null, DomainInfo? Info = null, DomainEnd? End = null, string? Note = null,
+    IReadOnlyList<DiskInfo>? Disks = null, IReadOnlyList<DomainMessage>? Messages = null);
+
+/// <summary>A line of a domain's for the host's message log.</summary>
+/// <param name="Number">counts from 1</param>
+/// <param name="Text">one line, without the domain's name</param>
+public sealed record DomainMessage(long Number, string Text);
 
 /// <summary>The one line that a domain process writes to its stdout when it is built, or cannot be.</summary>
 /// <param name="Error">why not; null when it runs</param>

@@ -1,4 +1,6 @@
 using System;
+using System.Collections.Generic;
+using Ryokan.Api.Guests.Disks;
 
 namespace Ryokan.Api.Guests;
 
@@ -40,6 +42,8 @@ public sealed record GuestConfig
     /// <summary>vCPUs that are online at start.</summary>
     public int Vcpus { get; init; } = 1;
     public int MaxVcpus { get; init; } = 1;
+
+    public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
 
     public ShutdownAction OnPoweroff { get; init; } = ShutdownAction.Destroy;
     public ShutdownAction OnReboot { get; init; } = ShutdownAction.Restart;

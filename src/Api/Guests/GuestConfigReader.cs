@@ -2,7 +2,9 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Text;
+using Ryokan.Api.Guests.Disks;
 
 namespace Ryokan.Api.Guests;
 
@@ -97,6 +99,11 @@ public sealed class GuestConfigReader
         {
             assignment = assignment with { Value = new XlValue(head + tail) };
         }
+        else if (assignment.Append && _set.TryGetValue(key, out before)
+            && before.Value.Elements is { } elements && assignment.Value.Elements is { } more)
+        {
+            assignment = assignment with { Value = new XlValue((IReadOnlyList<XlValue>)[.. elements, .. more]) };
+        }
         _set[key] = assignment;
     }
 
@@ -133,6 +140,7 @@ public sealed class GuestConfigReader
             MaxMemoryMiB = maxMemory,
             Vcpus = vcpus,
             MaxVcpus = maxVcpus,
+            Disks = Disks(),
             OnPoweroff = Action("on_poweroff", ShutdownAction.Destroy),
             OnReboot = Action("on_reboot", ShutdownAction.Restart),
             OnCrash = Action("on_crash", ShutdownAction.Destroy),
@@ -213,6 +221,49 @@ public sealed class GuestConfigReader
         return File.Exists(full) ? full
             : throw Bad(
                 key, $"{full}: {(Directory.Exists(full) ? "a directory, not a file" : "no such file")}");
+    }
+
+    /// <summary>The list "disk"; each device once, each image there.</summary>
+    private List<DiskConfig> Disks()
+    {
+        List<DiskConfig> disks = [];
+        Dictionary<int, string> taken = [];
+        foreach (string text in Texts("disk"))
+        {
+            DiskConfig disk;
+            try
+            {
+                disk = DiskSpecification.Parse(text, _directory);
+            }
+            catch (FormatException e)
+            {
+                throw Bad("disk", $"'{XlConfigParser.Shown(text)}': {e.Message}");
+            }
+            if (VirtualDevice.TryParse(disk.VirtualDevice, out int number)
+                && !taken.TryAdd(number, disk.VirtualDevice))
+            {
+                throw Bad("disk", $"'{XlConfigParser.Shown(text)}': vdev: {disk.VirtualDevice} is taken already"
+                    + (taken[number] == disk.VirtualDevice ? "" : $" (as {taken[number]})"));
+            }
+            if (disk.Path != null && !File.Exists(disk.Path))
+            {
+                throw Bad("disk",
+                    $"{disk.Path}: {(Directory.Exists(disk.Path) ? "a directory, not a disk" : "no such file")}");
+            }
+            disks.Add(disk);
+        }
+        return disks;
+    }
+
+    /// <summary>The elements of a list of texts; none when it is not set.</summary>
+    private IEnumerable<string> Texts(string key)
+    {
+        if (!_set.TryGetValue(key, out XlAssignment? assignment))
+        {
+            return [];
+        }
+        IReadOnlyList<XlValue> elements = assignment.Value.Elements ?? [assignment.Value];
+        return elements.Select(e => e.Text ?? throw Bad(key, "a list where a text was expected"));
     }
 
     private ShutdownAction Action(string key, ShutdownAction absent) => Text(key) switch

@@ -10,7 +10,7 @@ public static class XlKeys
     /// <summary>Those that have an effect here.</summary>
     public static readonly FrozenSet<string> Served = Words(
         "name type kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus"
-        + " on_poweroff on_reboot on_crash uuid");
+        + " on_poweroff on_reboot on_crash uuid disk");
 
     /// <summary>
     /// Those that xl knows (xl.cfg(5) of Xen 4.17 to 4.20 and the keys its parser takes without documenting
@@ -21,7 +21,7 @@ public static class XlKeys
         bios_path_override blkdev_start boot bootloader bootloader_args bootloader_restrict bootloader_user
         builder cap channel cpu cpu_weight cpuid cpus cpus_soft device_model device_model_args
         device_model_args_hvm device_model_args_pv device_model_override device_model_stubdomain_override
-        device_model_stubdomain_seclabel device_model_user device_model_version device_tree disk dm_restrict
+        device_model_stubdomain_seclabel device_model_user device_model_version device_tree dm_restrict
         driver_domain dtdev e820_host firmware firmware_override gfx_passthru gic_version guest_os_type hap
         hdtype hpet init_seclabel iomem ioports irqs keymap llc_colors localtime max_event_channels
         max_grant_frames max_grant_version max_maptrack_frames mca_caps mmio_hole ms_vm_genid msr_relaxed

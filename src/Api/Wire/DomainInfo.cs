@@ -42,6 +42,9 @@ public sealed record DomainInfo
     public required IReadOnlyList<VcpuInfo> Vcpus { get; init; }
     public Scheduling Scheduling { get; init; } = Scheduling.Default;
 
+    /// <summary>Why the monitor paused it by itself, one line; null when it did not.</summary>
+    public string? PauseReason { get; init; }
+
     /// <summary>The process that runs it.</summary>
     public required int ProcessId { get; init; }
 }

@@ -32,6 +32,9 @@ public static class ProblemCodes
     public const string WrongState = "wrong-state";
     public const string NotSupportedByGuest = "not-supported-by-guest";
     public const string NotPermitted = "not-permitted";
+    public const string NoSuchDevice = "no-such-device";
+    public const string DeviceInUse = "device-in-use";
+    public const string DiskRefused = "disk-refused";
     public const string DomainUnreachable = "domain-unreachable";
     public const string Internal = "internal";
 }

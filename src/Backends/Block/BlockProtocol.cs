@@ -121,7 +121,7 @@ internal sealed class BlockProtocol
     /// <summary>Puts the answer to a request into the ring.</summary>
     public void Put(BackRing ring, BlockRequest request, short status)
     {
-        BlkifResponse response = new() { Id = request.Id, Operation = request.Operation, Status = status };
+        BlkifResponse response = new() { Id = request.Id, Operation = request.Action, Status = status };
         ring.Put(MemoryMarshal.AsBytes(new ReadOnlySpan<BlkifResponse>(in response))[.._responseBytes]);
     }
 

@@ -23,10 +23,12 @@ internal sealed class BlockRequest
     /// <summary>The guest's own number for it, given back in the response.</summary>
     public ulong Id { get; private set; }
 
-    /// <summary>BlkifOp; what the response repeats.</summary>
+    /// <summary>BlkifOp as it stands in the ring.</summary>
     public byte Operation { get; private set; }
 
-    /// <summary>BlkifOp of what is to be done: that of an indirect request is read or write.</summary>
+    /// <summary>
+    /// BlkifOp of what is to be done, repeated in the response: that of an indirect request is read or write.
+    /// </summary>
     public byte Action { get; set; }
 
     /// <summary>First byte on the disk.</summary>

@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
@@ -20,12 +19,14 @@ public sealed class DeviceBus : IWatchSink, IDisposable
     private readonly DomainTree _tree;
     private readonly Action<string> _log;
     private readonly AutoResetEvent _work = new(false);
-    private readonly ConcurrentQueue<Action> _commands = new();
+    private readonly Queue<Action> _commands = new();
     private readonly Lock _changedLock = new();
     private readonly HashSet<string> _changed = [];
     private readonly Dictionary<string, BusDevice> _devices = [];
     private readonly Thread _thread;
-    private volatile bool _stop;
+
+    /// <summary>Guarded by the commands' lock: none is taken any more.</summary>
+    private bool _closed;
 
     /// <param name="store">the domain's store</param>
     /// <param name="tree">its nodes</param>
@@ -56,7 +57,7 @@ public sealed class DeviceBus : IWatchSink, IDisposable
             _tree.BackendPath(backend.Type, backend.Id));
         BusDevice device = new(backend, nodes, _log);
         _devices.Add(key, device);
-        backend.Attach((_, reason) => Post(() => FailIfPresent(device, reason)));
+        backend.Attach((_, reason) => PostFailure(device, reason));
         device.Announce();
         _domain0.AddWatch(nodes.FrontendPath + "/state", key);
         return true;
@@ -88,9 +89,9 @@ public sealed class DeviceBus : IWatchSink, IDisposable
 
     /// <summary>Runs something on the bus's thread, where no device changes state meanwhile.</summary>
     /// <typeparam name="T">what it gives back</typeparam>
+    /// <exception cref="ObjectDisposedException">the bus has ended</exception>
     public T Ask<T>(Func<T> work)
     {
-        ObjectDisposedException.ThrowIf(_stop, this);
         TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Post(() =>
         {
@@ -138,19 +139,31 @@ public sealed class DeviceBus : IWatchSink, IDisposable
 
     private void Post(Action command)
     {
-        _commands.Enqueue(command);
-        _work.Set();
+        lock (_commands)
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            _commands.Enqueue(command);
+            _work.Set();
+        }
+    }
+
+    private bool TryTakeCommand(out Action? command)
+    {
+        lock (_commands)
+        {
+            return _commands.TryDequeue(out command);
+        }
     }
 
     private void Run()
     {
         while (true)
         {
-            while (_commands.TryDequeue(out Action? command))
+            while (TryTakeCommand(out Action? command))
             {
-                command();
+                command!();
             }
-            if (_stop)
+            if (_closed)
             {
                 return;
             }
@@ -173,6 +186,18 @@ public sealed class DeviceBus : IWatchSink, IDisposable
             string[] changed = [.. _changed];
             _changed.Clear();
             return changed;
+        }
+    }
+
+    private void PostFailure(BusDevice device, string reason)
+    {
+        try
+        {
+            Post(() => FailIfPresent(device, reason));
+        }
+        catch (ObjectDisposedException)
+        {
+            // The bus is letting go of all devices anyway.
         }
     }
 
@@ -205,21 +230,26 @@ public sealed class DeviceBus : IWatchSink, IDisposable
     /// </summary>
     public void Dispose()
     {
-        if (_stop)
+        lock (_commands)
         {
-            return;
-        }
-        Post(() =>
-        {
-            foreach (BusDevice device in _devices.Values)
+            if (_closed)
             {
-                device.Dispose();
+                return;
             }
-            _devices.Clear();
-            _stop = true;
-        });
+            Post(LetGo);
+            _closed = true;
+        }
         _thread.Join();
         _domain0.Dispose();
         _work.Dispose();
+    }
+
+    private void LetGo()
+    {
+        foreach (BusDevice device in _devices.Values)
+        {
+            device.Dispose();
+        }
+        _devices.Clear();
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using Ryokan.Api.Guests;
 using Ryokan.Backends;
 using Ryokan.Backends.Xenbus;
 using Ryokan.DomainHost.Xenstore;
@@ -9,15 +10,30 @@ namespace Ryokan.DomainHost.Devices;
 /// <summary>The PV devices of one guest: their back ends run in this process, on one bus.</summary>
 internal sealed class GuestDevices : IDisposable
 {
-    private readonly GuestAccess _access;
-
-    public GuestDevices(Domain domain, GuestStore store)
+    /// <param name="domain">the guest</param>
+    /// <param name="store">its store</param>
+    /// <param name="config">its description</param>
+    /// <param name="log">gets lines for the operator; any thread</param>
+    /// <exception cref="OperatorException">a device of the description cannot be made; nothing is left
+    /// open</exception>
+    public GuestDevices(Domain domain, GuestStore store, GuestConfig config, Action<string> log)
     {
-        _access = GuestAccess.Of(domain);
-        Bus = new DeviceBus(store.Store, store.Tree, System.Console.Error.WriteLine);
+        Bus = new DeviceBus(store.Store, store.Tree, log);
+        Disks = new GuestDisks(domain, Bus, log);
+        try
+        {
+            Disks.AttachAll(config.Disks);
+        }
+        catch
+        {
+            Bus.Dispose();
+            throw;
+        }
     }
 
     public DeviceBus Bus { get; }
+
+    public GuestDisks Disks { get; }
 
     /// <summary>Lets go of the guest and of what belongs to the host. Once is enough, twice does no harm.</summary>
     public void Dispose() => Bus.Dispose();

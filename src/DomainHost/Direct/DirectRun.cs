@@ -26,7 +26,8 @@ internal sealed class DirectRun : IConsoleListener
         ConsoleHub hub = new();
         DirectRun run = new();
         hub.Attach(run, withHistory: false);
-        using RunningGuest guest = RunningGuest.Create(spec, hub);
+        using RunningGuest guest = RunningGuest.Create(
+            spec, hub, line => System.Console.Error.WriteLine($"Ryokan.DomainHost: {line}"));
         using RawTerminal? terminal = RawTerminal.Enter(0);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);

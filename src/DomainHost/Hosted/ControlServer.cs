@@ -17,7 +17,7 @@ namespace Ryokan.DomainHost.Hosted;
 internal sealed class ControlServer
 {
     /// <summary>No request is longer.</summary>
-    private const int MaxLineCharacters = 4096;
+    private const int MaxLineCharacters = 16 << 10;
 
     private readonly Func<ControlRequest, ControlReply> _handle;
 

@@ -42,9 +42,11 @@ internal sealed class HostedRun
     private DomainEnd? _end;
     private int _waiting;
 
-    private HostedRun(string directory, DomainSpec spec, RunningGuest guest)
+    private readonly DomainMessages _messages;
+
+    private HostedRun(string directory, DomainSpec spec, RunningGuest guest, DomainMessages messages)
     {
-        (_directory, _spec, _guest) = (directory, spec, guest);
+        (_directory, _spec, _guest, _messages) = (directory, spec, guest, messages);
         _settings = new SettingsControl(guest, spec.Config, Path.Combine(directory, DomainFiles.Cgroup));
     }
 
@@ -54,12 +56,14 @@ internal sealed class HostedRun
         DomainSpec spec;
         RunningGuest guest;
         ConsoleHub hub = new();
+        DomainMessages messages = new();
         try
         {
             spec = ReadSpec(directory);
             hub.Attach(new ConsoleLog(spec.ConsoleLog), withHistory: false);
             guest = RunningGuest.Create(
-                new GuestSpec(spec.Id, spec.Config), hub, Path.Combine(directory, DomainFiles.StoreSocket));
+                new GuestSpec(spec.Id, spec.Config), hub, messages.Add,
+                Path.Combine(directory, DomainFiles.StoreSocket));
         }
         catch (Exception e) when (e is DomainBuildException or OperatorException
             or PlatformNotSupportedException)
@@ -67,7 +71,7 @@ internal sealed class HostedRun
             Report(e.Message);
             return 1;
         }
-        new HostedRun(directory, spec, guest).Serve();
+        new HostedRun(directory, spec, guest, messages).Serve();
         return 0;
     }
 
@@ -117,6 +121,9 @@ internal sealed class HostedRun
         Report(null);
         ShutdownReason reason = _guest.Domain.WaitForShutdown(Timeout.InfiniteTimeSpan)!.Value;
         _guest.Console.Dispose();
+        // A successor may need what its devices hold.
+        _guest.Devices.Dispose();
+        _messages.End(LastOutput);
         End(reason);
         FinishClients();
         if (_end!.Action is ShutdownAction.Preserve or ShutdownAction.RenameRestart)
@@ -238,6 +245,9 @@ internal sealed class HostedRun
                 return new ControlReply();
             case ControlOperation.Rename:
                 return Rename(request.Argument ?? "");
+            case ControlOperation.Messages:
+                return new ControlReply(Messages: _messages.Take(
+                    long.TryParse(request.Argument, out long safe) ? safe : 0));
         }
         if (_guest.Domain.State == DomainState.ShutDown)
         {
@@ -254,7 +264,7 @@ internal sealed class HostedRun
                 _guest.Domain.Pause();
                 return new ControlReply();
             case ControlOperation.Unpause:
-                _guest.Domain.Unpause();
+                _guest.Unpause();
                 return new ControlReply();
             case ControlOperation.Shutdown:
                 return Asked(_guest.Control.RequestShutdown("poweroff"));
@@ -264,6 +274,8 @@ internal sealed class HostedRun
                 return request.Settings == null
                     ? ControlServer.Refuse(400, ProblemCodes.BadRequest, "no settings to change")
                     : _settings.Set(request.Settings);
+            case ControlOperation.Disk:
+                return DiskControl.Handle(_guest.Devices.Disks, request.Disk);
             case ControlOperation.Sysrq:
                 return request.Argument is [var key] && char.IsAsciiLetterOrDigit(key)
                     ? Asked(_guest.Control.RequestSysrq(key))
@@ -308,6 +320,7 @@ internal sealed class HostedRun
             Started = _spec.Started,
             Vcpus = [.. vcpus.Select(Describe)],
             Scheduling = _settings.Scheduling,
+            PauseReason = _guest.Devices.Disks.PauseReason,
             ProcessId = Environment.ProcessId,
         };
     }

@@ -236,9 +236,10 @@ internal sealed class DomainRegistry
         Ask(record, new ControlRequest(DomainSpec.CurrentProtocol, operation, argument));
 
     /// <inheritdoc cref="Ask(DomainRecord, ControlOperation, string?)"/>
-    public async Task<ControlReply> Ask(DomainRecord record, ControlRequest request)
+    public async Task<ControlReply> Ask(
+        DomainRecord record, ControlRequest request, TimeSpan? patience = null)
     {
-        using CancellationTokenSource timeout = new(AnswerTimeout);
+        using CancellationTokenSource timeout = new(patience ?? AnswerTimeout);
         ControlReply? reply = null;
         try
         {

@@ -1,4 +1,5 @@
 using System;
+using System.Globalization;
 using System.IO;
 using System.Text.Json;
 using System.Threading;
@@ -39,8 +40,10 @@ internal sealed class Supervisor(DomainRegistry registry)
         {
             record.ProcessId = (await registry.Info(record))?.ProcessId ?? 0;
         }
+        Task messages = Collect(record);
         ControlReply? reply = await ControlClient.Ask(
             record.ControlSocket, ControlOperation.Wait, null, CancellationToken.None);
+        await messages;
         DomainEnd end = reply?.End ?? ReadEnd(record);
         registry.Messages.Add(Describe(end));
         bool stays = reply?.End != null
@@ -67,6 +70,22 @@ internal sealed class Supervisor(DomainRegistry registry)
             end = await Restart(record, end);
         }
         Finish(record, end);
+    }
+
+    /// <summary>Takes over what the domain has to tell the operator, until it ends.</summary>
+    private async Task Collect(DomainRecord record)
+    {
+        string safe = "0";
+        while (await ControlClient.Ask(
+            record.ControlSocket, ControlOperation.Messages, safe, CancellationToken.None)
+            is { Messages: { Count: > 0 } lines })
+        {
+            foreach (DomainMessage line in lines)
+            {
+                registry.Messages.Add($"d{record.Id} {record.Name}: {line.Text}");
+            }
+            safe = lines[^1].Number.ToString(CultureInfo.InvariantCulture);
+        }
     }
 
     private static async Task<bool> Stands(DomainRecord record) =>

@@ -16,7 +16,7 @@ using Ryokan.HostDaemon.Domains;
 namespace Ryokan.HostDaemon.Rest;
 
 /// <summary>The REST interface, version 1: paths to operations of the registry.</summary>
-internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopping)
+internal sealed partial class Endpoints(DomainRegistry registry, CancellationToken stopping)
 {
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -30,6 +30,7 @@ internal sealed class Endpoints(DomainRegistry registry, CancellationToken stopp
         routes.MapPatch("/v1/domains/{domain}", Guarded(Set));
         routes.MapPost("/v1/domains/{domain}/actions", Guarded(Act));
         routes.MapGet("/v1/domains/{domain}/end", Guarded(AwaitEnd));
+        MapDisks(routes);
     }
 
     /// <summary>Turns refusals into problem documents.</summary>

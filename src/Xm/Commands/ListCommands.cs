@@ -33,6 +33,14 @@ internal static class ListCommands
             System.Console.WriteLine(string.Create(Invariant,
                 $"{row}     {Flags(d.State)}  {d.CpuSeconds,8:f1}"));
         }
+        foreach (DomainInfo d in domains)
+        {
+            if (d.PauseReason != null)
+            {
+                System.Console.Error.WriteLine(
+                    $"xm: {d.Name} is paused: {d.PauseReason}; make room, then 'xm unpause {d.Name}'");
+            }
+        }
         return 0;
     }
 
