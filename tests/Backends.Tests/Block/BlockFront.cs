@@ -91,6 +91,11 @@ internal sealed class BlockFront : IDisposable
     {
         Span<byte> slot = Slot(operation, sector, out ulong id, out Span<byte> tail);
         slot[1] = (byte)segments.Length;
+        if (operation == BlkifOp.Indirect)
+        {
+            // Taken for the operation of its segments.
+            _operations[id] = slot[1];
+        }
         for (int i = 0; i < Math.Min(segments.Length, 11); i++)
         {
             Write(tail[(i * 8)..], segments[i]);
