@@ -15,6 +15,7 @@ here=$(dirname "$(readlink -f "$0")")
 # What has to be installed, and why.
 packages=(
     gcc libc6-dev zlib1g-dev # NativeAOT links with the system's compiler; tests and benchmarks compile C programs
+    qemu-utils # tests: images that QEMU makes, and its judgement of ours
 )
 bench_packages=(
     qemu-system-x86 # what ./bench compares with

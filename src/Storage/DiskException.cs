@@ -20,11 +20,16 @@ public sealed class DiskException : Exception
     /// </summary>
     public bool IsNoSpace => Errno is Enospc or Edquot;
 
-    private DiskException(int errno, string message) : base(message) => Errno = errno;
+    /// <summary>The image contradicts itself: nothing more should be written to it.</summary>
+    internal bool IsDamage { get; }
+
+    private DiskException(int errno, string message, bool isDamage = false) : base(message) =>
+        (Errno, IsDamage) = (errno, isDamage);
 
     /// <summary>The image or the request is at fault; <paramref name="why"/> says in what way.</summary>
-    internal static DiskException Because(string path, string why, int errno = Einval) =>
-        new(errno, $"{path}: {why}");
+    internal static DiskException Because(
+        string path, string why, int errno = Einval, bool isDamage = false) =>
+        new(errno, $"{path}: {why}", isDamage);
 
     /// <summary>The host refused <paramref name="action"/> ("write 4096 bytes at 0").</summary>
     internal static DiskException FromHost(string path, string action, int errno) =>

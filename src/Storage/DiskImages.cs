@@ -1,6 +1,6 @@
 using System;
-using System.Collections.Generic;
 using Ryokan.Storage.Files;
+using Ryokan.Storage.Qcow2;
 using Ryokan.Storage.Raw;
 
 namespace Ryokan.Storage;
@@ -43,14 +43,52 @@ public static class DiskImages
         {
             return format switch
             {
-                DiskFormat.Raw => new RawDisk(file),
-                _ => throw DiskException.Because(
-                    path, "this version does not read qcow2 images", DiskException.Enotsup),
+                DiskFormat.Qcow2 => Qcow2Opener.Open(file),
+                _ => new RawDisk(file),
             };
         }
         catch
         {
             file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes a new image that reads as zeroes, or as its backing file, and takes next to no room.</summary>
+    /// <param name="path">must not exist</param>
+    /// <param name="format">of the new image</param>
+    /// <param name="bytes">size of the disk; null for that of the backing file</param>
+    /// <param name="backing">for qcow2: what it shows until it is written, and its format; or null</param>
+    /// <exception cref="DiskException">it cannot be made; nothing is left then</exception>
+    public static void Create(
+        string path, DiskFormat format, ulong? bytes, (string Path, DiskFormat Format)? backing = null)
+    {
+        if (backing is { } file)
+        {
+            string beside = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+            using IDisk disk = Open(System.IO.Path.GetFullPath(file.Path, beside), file.Format, readOnly: true);
+            bytes ??= disk.SizeBytes;
+        }
+        ulong size = DiskRange.CheckNew(path, bytes);
+        ImageFile image = ImageFile.Create(path);
+        try
+        {
+            using (image)
+            {
+                if (format == DiskFormat.Qcow2)
+                {
+                    Qcow2Creator.Write(image, size, backing);
+                }
+                else
+                {
+                    image.SetLength(size);
+                }
+                image.Sync();
+            }
+        }
+        catch
+        {
+            System.IO.File.Delete(path);
             throw;
         }
     }

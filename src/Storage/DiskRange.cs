@@ -50,6 +50,17 @@ internal static class DiskRange
         }
     }
 
+    /// <summary>The size of a disk that is to be made, or a refusal.</summary>
+    public static ulong CheckNew(string path, ulong? bytes)
+    {
+        if (bytes is { } size && size % SectorBytes == 0 && size <= long.MaxValue)
+        {
+            return size;
+        }
+        throw DiskException.Because(path, bytes == null ? "cannot be made: no size was given"
+            : $"cannot be made with {bytes} bytes: not a multiple of {SectorBytes}");
+    }
+
     private static void CheckWritable(IDisk disk, string path)
     {
         if (disk.IsReadOnly)

@@ -13,6 +13,9 @@ internal interface IImageFile : IDisposable
 
     bool IsReadOnly { get; }
 
+    /// <summary>A file can be made longer; what is added reads as zeroes. A block device cannot.</summary>
+    bool CanGrow { get; }
+
     /// <summary>Size in bytes as of now.</summary>
     ulong Length { get; }
 

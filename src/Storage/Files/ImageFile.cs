@@ -21,7 +21,7 @@ internal sealed class ImageFile : IImageFile
 
     public bool IsReadOnly { get; }
 
-    public bool IsBlockDevice => _file.IsBlockDevice;
+    public bool CanGrow => !_file.IsBlockDevice;
 
     private ImageFile(string path, HostFile file, bool isReadOnly)
     {

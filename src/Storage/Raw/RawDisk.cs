@@ -75,7 +75,7 @@ internal sealed class RawDisk : IDisk
     public void Resize(ulong bytes)
     {
         DiskRange.CheckResize(this, _file.Path, bytes);
-        if (_file.IsBlockDevice)
+        if (!_file.CanGrow)
         {
             // Its owner resizes it; we look again.
             if (bytes > _file.Length)
