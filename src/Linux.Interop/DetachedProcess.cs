@@ -26,7 +26,24 @@ public static unsafe partial class DetachedProcess
     /// <param name="errors">file that its stderr is appended to</param>
     /// <exception cref="InvalidOperationException">it could not be started</exception>
     public static int Start(
-        string path, IReadOnlyList<string> arguments, string errors, out SafeFileHandle output)
+        string path, IReadOnlyList<string> arguments, string errors, out SafeFileHandle output) =>
+        Start(path, arguments, errors, null, out output);
+
+    /// <summary>
+    /// The same for a helper that gets a descriptor of ours as its number <see cref="Inherited"/>, and whose
+    /// stderr goes where its stdout does.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">it could not be started</exception>
+    public static int Start(
+        string path, IReadOnlyList<string> arguments, SafeFileHandle inherited, out SafeFileHandle output) =>
+        Start(path, arguments, null, inherited, out output);
+
+    /// <summary>The number under which a helper finds the descriptor that it was given.</summary>
+    public const int Inherited = 3;
+
+    private static int Start(
+        string path, IReadOnlyList<string> arguments, string? errors, SafeFileHandle? inherited,
+        out SafeFileHandle output)
     {
         int* pipe = stackalloc int[2];
         Check(Pipe(pipe, CloseOnExec) == 0 ? 0 : Marshal.GetLastPInvokeError(), "pipe");
@@ -37,18 +54,8 @@ public static unsafe partial class DetachedProcess
         byte* attributes = (byte*)NativeMemory.AllocZeroed(AttributesBytes);
         try
         {
-            Check(InitActions(actions), "posix_spawn_file_actions_init");
-            Check(AddOpen(actions, 0, "/dev/null", 0, 0), "addopen");
-            Check(AddDup2(actions, pipe[1], 1), "adddup2");
-            Check(AddOpen(actions, 2, errors, WriteOnly | Create | Append, 0x180 /* 0600 */), "addopen");
-            Check(AddCloseFrom(actions, 3), "addclosefrom");
-            Check(InitAttributes(attributes), "posix_spawnattr_init");
-            byte* signals = stackalloc byte[SignalSetBytes];
-            _ = EmptySignals(signals);
-            Check(SetMask(attributes, signals), "setsigmask");
-            _ = FillSignals(signals);
-            Check(SetDefault(attributes, signals), "setsigdefault");
-            Check(SetFlags(attributes, SetSession | SetSignalMask | SetSignalDefault), "setflags");
+            AddActions(actions, pipe[1], errors, inherited);
+            AddAttributes(attributes);
             int pid;
             Check(Spawn(&pid, path, actions, attributes, argv, environment), path);
             return pid;
@@ -67,6 +74,42 @@ public static unsafe partial class DetachedProcess
             NativeMemory.Free(actions);
             NativeMemory.Free(attributes);
         }
+    }
+
+    private static void AddActions(byte* actions, int output, string? errors, SafeFileHandle? inherited)
+    {
+        Check(InitActions(actions), "posix_spawn_file_actions_init");
+        Check(AddOpen(actions, 0, "/dev/null", 0, 0), "addopen");
+        Check(AddDup2(actions, output, 1), "adddup2");
+        Check(errors == null ? AddDup2(actions, 1, 2)
+            : AddOpen(actions, 2, errors, WriteOnly | Create | Append, 0x180 /* 0600 */), "stderr");
+        if (inherited != null)
+        {
+            Check(AddDup2(actions, (int)inherited.DangerousGetHandle(), Inherited), "adddup2");
+        }
+        Check(AddCloseFrom(actions, inherited == null ? Inherited : Inherited + 1), "addclosefrom");
+    }
+
+    private static void AddAttributes(byte* attributes)
+    {
+        Check(InitAttributes(attributes), "posix_spawnattr_init");
+        byte* signals = stackalloc byte[SignalSetBytes];
+        _ = EmptySignals(signals);
+        Check(SetMask(attributes, signals), "setsigmask");
+        _ = FillSignals(signals);
+        Check(SetDefault(attributes, signals), "setsigdefault");
+        Check(SetFlags(attributes, SetSession | SetSignalMask | SetSignalDefault), "setflags");
+    }
+
+    /// <summary>Waits for a child's end. Its exit status; -1 when a signal ended it.</summary>
+    public static int AwaitExit(int pid)
+    {
+        const int interrupted = 4;
+        int status;
+        while (WaitPid(pid, &status, 0) < 0 && Marshal.GetLastPInvokeError() == interrupted)
+        {
+        }
+        return (status & 0x7f) == 0 ? status >> 8 & 0xff : -1;
     }
 
     /// <summary>Takes the exit status of an ended child, so that it does not stay as a zombie.</summary>

@@ -55,17 +55,49 @@ public sealed class BackRing : IDisposable
         {
             if (_requestConsumer == _requestProducer)
             {
-                uint produced = Volatile.Read(ref _pages.Field(ReqProdOffset));
-                if (produced - Volatile.Read(ref _responseProducer) > (uint)Slots
-                    || produced - _requestConsumer > (uint)Slots)
-                {
-                    throw new FrontendException(
-                        $"the ring's request producer jumped from {_requestProducer} to {produced}");
-                }
-                _requestProducer = produced;
+                LookForRequests();
             }
             return (int)(_requestProducer - _requestConsumer);
         }
+    }
+
+    private void LookForRequests()
+    {
+        uint produced = Volatile.Read(ref _pages.Field(ReqProdOffset));
+        if (produced - Volatile.Read(ref _responseProducer) > (uint)Slots
+            || produced - _requestConsumer > (uint)Slots)
+        {
+            throw new FrontendException(
+                $"the ring's request producer jumped from {_requestProducer} to {produced}");
+        }
+        _requestProducer = produced;
+    }
+
+    /// <summary>Whether that many requests are there to be taken.</summary>
+    /// <exception cref="FrontendException">the producer index ran past the ring</exception>
+    public bool Has(int count)
+    {
+        if (_requestProducer - _requestConsumer < (uint)count)
+        {
+            LookForRequests();
+        }
+        return _requestProducer - _requestConsumer >= (uint)count;
+    }
+
+    /// <summary>
+    /// As <see cref="FinalCheck()"/>, for who can do nothing with fewer than <paramref name="count"/> requests.
+    /// </summary>
+    /// <exception cref="FrontendException">the producer index ran past the ring</exception>
+    public bool FinalCheck(int count)
+    {
+        if (Has(count))
+        {
+            return true;
+        }
+        Volatile.Write(ref _pages.Field(ReqEventOffset), _requestConsumer + (uint)count);
+        Interlocked.MemoryBarrier();
+        _pages.NoteWritten();
+        return Has(count);
     }
 
     /// <summary>Copies the next request out, once; false when there is none.</summary>
