@@ -10,7 +10,7 @@ here=$(dirname "$(readlink -f "$0")")
 kernel=$(readlink -f "$RYOKAN_KERNEL")
 modules=${kernel%/boot/*}/lib/modules
 mkdir -p "$1/lib/modules"
-for module in xen-blkfront; do
+for module in xen-blkfront xen-netfront; do
     found=$(find "$modules" -name "$module.ko" -print -quit)
     [[ -n $found ]] || fail "the kernel $kernel has no module $module.ko below $modules"
     install -m 644 "$found" "$1/lib/modules/$module.ko"

@@ -96,6 +96,13 @@ fetch_xenstore_tools() {
     unpack_packages "$XENSTORE_TOOLS" xenstore-utils libxenstore4 libxentoolcore1
 }
 
+# User-mode network of the guests; it needs no privileges and no installation.
+fetch_passt() {
+    command -v passt >/dev/null && return 0
+    [[ -z $refresh && -x $RYOKAN_CACHE/passt/usr/bin/passt ]] && return 0
+    unpack_packages "$RYOKAN_CACHE/passt" passt
+}
+
 check_tools
 install_packages
 mkdir -p "$RYOKAN_CACHE"
@@ -106,3 +113,4 @@ fetch_kernel
 make_initramfs
 fetch_xen_headers
 fetch_xenstore_tools
+fetch_passt

@@ -2,6 +2,7 @@ using System.Collections.Generic;
 using System.Text.Json.Serialization;
 using Ryokan.Api.Control;
 using Ryokan.Api.Guests.Disks;
+using Ryokan.Api.Guests.Network;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Api;
@@ -22,6 +23,9 @@ namespace Ryokan.Api;
 [JsonSerializable(typeof(DiskChange))]
 [JsonSerializable(typeof(DiskInfo))]
 [JsonSerializable(typeof(IReadOnlyList<DiskInfo>))]
+[JsonSerializable(typeof(VifConfig))]
+[JsonSerializable(typeof(InterfaceInfo))]
+[JsonSerializable(typeof(IReadOnlyList<InterfaceInfo>))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(HostInfo))]
 [JsonSerializable(typeof(DomainSpec))]

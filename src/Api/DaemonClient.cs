@@ -9,6 +9,7 @@ using System.Text.Json.Serialization.Metadata;
 using System.Threading;
 using System.Threading.Tasks;
 using Ryokan.Api.Guests.Disks;
+using Ryokan.Api.Guests.Network;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Api;
@@ -93,6 +94,21 @@ public sealed class DaemonClient : IDisposable
 
     private static string DiskPath(string idOrName, string device) =>
         $"{Path(idOrName)}/disks/{Uri.EscapeDataString(device)}";
+
+    public Task<IReadOnlyList<InterfaceInfo>> Interfaces(string idOrName) =>
+        Get(Path(idOrName) + "/interfaces", ApiJson.Default.IReadOnlyListInterfaceInfo);
+
+    /// <summary>Adds a network interface to a running domain.</summary>
+    public Task<InterfaceInfo> AttachInterface(string idOrName, VifConfig vif) =>
+        Send(HttpMethod.Post, Path(idOrName) + "/interfaces", Body(vif, ApiJson.Default.VifConfig),
+            ApiJson.Default.InterfaceInfo);
+
+    /// <summary>
+    /// Takes an interface away, named by number or MAC address; without <paramref name="force"/> the guest has to
+    /// let go of it.
+    /// </summary>
+    public Task DetachInterface(string idOrName, string device, bool force) => Send(HttpMethod.Delete,
+        $"{Path(idOrName)}/interfaces/{Uri.EscapeDataString(device)}{(force ? "?force=true" : "")}", null);
 
     /// <summary>Ends a domain at once; returns when nothing of it is left.</summary>
     public Task Destroy(string idOrName) => Send(HttpMethod.Delete, Path(idOrName), null);

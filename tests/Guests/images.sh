@@ -14,6 +14,7 @@ busybox=$RYOKAN_CACHE/busybox/bin/busybox
 packages_of() {
     case $1 in
     basic) ;;
+    network) echo libc6 iperf3 libiperf0 libsctp1 libssl3 ;;
     programs)
         echo libc6 openssl libssl3 xz-utils liblzma5 zlib1g gzip bzip2 libbz2-1.0 libgcc-s1 libstdc++6 \
             gcc-12 cpp-12 libgcc-12-dev libc6-dev linux-libc-dev libgmp10 libisl23 libmpc3 libmpfr6 libzstd1 \
@@ -97,6 +98,6 @@ make_image() {
 }
 
 mkdir -p "$out/packages"
-for flavour in basic programs python stress; do
+for flavour in basic network programs python stress; do
     up_to_date "$out/$flavour.cpio" "$flavour" || make_image "$flavour"
 done

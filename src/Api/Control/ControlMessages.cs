@@ -46,6 +46,9 @@ public enum ControlOperation
     /// <summary>Lists or changes disks, as <see cref="ControlRequest.Disk"/> says.</summary>
     Disk,
 
+    /// <summary>Lists or changes network interfaces, as <see cref="ControlRequest.Network"/> says.</summary>
+    Network,
+
     /// <summary>
     /// Lines for the host's message log; answered when there are any after the number in the argument, which
     /// also says that those up to it are safe.
@@ -58,9 +61,10 @@ public enum ControlOperation
 /// <param name="Argument">the letter of sysrq, the name of rename, the number of messages</param>
 /// <param name="Settings">of set</param>
 /// <param name="Disk">of disk</param>
+/// <param name="Network">of network</param>
 public sealed record ControlRequest(
     int Protocol, ControlOperation Operation, string? Argument = null, DomainSettings? Settings = null,
-    DiskRequest? Disk = null);
+    DiskRequest? Disk = null, NetworkRequest? Network = null);
 
 /// <summary>The answer, one JSON object per line.</summary>
 /// <param name="Problem">set when it was refused</param>
@@ -69,9 +73,11 @@ public sealed record ControlRequest(
 /// <param name="Note">answer to set: what was done differently than asked</param>
 /// <param name="Disks">answer to disk: those that it is about</param>
 /// <param name="Messages">answer to messages</param>
+/// <param name="Interfaces">answer to network: those that it is about</param>
 public sealed record ControlReply(
     Problem? Problem = null, DomainInfo? Info = null, DomainEnd? End = null, string? Note = null,
-    IReadOnlyList<DiskInfo>? Disks = null, IReadOnlyList<DomainMessage>? Messages = null);
+    IReadOnlyList<DiskInfo>? Disks = null, IReadOnlyList<DomainMessage>? Messages = null,
+    IReadOnlyList<InterfaceInfo>? Interfaces = null);
 
 /// <summary>A line of a domain's for the host's message log.</summary>
 /// <param name="Number">counts from 1</param>

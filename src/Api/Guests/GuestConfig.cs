@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using Ryokan.Api.Guests.Disks;
+using Ryokan.Api.Guests.Network;
 
 namespace Ryokan.Api.Guests;
 
@@ -44,6 +45,8 @@ public sealed record GuestConfig
     public int MaxVcpus { get; init; } = 1;
 
     public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
+
+    public IReadOnlyList<VifConfig> Vifs { get; init; } = [];
 
     public ShutdownAction OnPoweroff { get; init; } = ShutdownAction.Destroy;
     public ShutdownAction OnReboot { get; init; } = ShutdownAction.Restart;

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Text;
 using Ryokan.Api.Guests.Disks;
+using Ryokan.Api.Guests.Network;
 
 namespace Ryokan.Api.Guests;
 
@@ -141,6 +142,7 @@ public sealed class GuestConfigReader
             Vcpus = vcpus,
             MaxVcpus = maxVcpus,
             Disks = Disks(),
+            Vifs = Vifs(),
             OnPoweroff = Action("on_poweroff", ShutdownAction.Destroy),
             OnReboot = Action("on_reboot", ShutdownAction.Restart),
             OnCrash = Action("on_crash", ShutdownAction.Destroy),
@@ -253,6 +255,35 @@ public sealed class GuestConfigReader
             disks.Add(disk);
         }
         return disks;
+    }
+
+    /// <summary>The list "vif"; each interface has a number and an address of its own.</summary>
+    private List<VifConfig> Vifs()
+    {
+        List<VifConfig> vifs = [];
+        List<string> warnings = [];
+        foreach (string text in Texts("vif"))
+        {
+            try
+            {
+                VifConfig vif = VifSpecification.Parse(text, warnings);
+                if (vifs.Any(v => vif.Mac != null && v.Mac == vif.Mac))
+                {
+                    throw new FormatException($"mac: {vif.Mac} is that of another interface");
+                }
+                if (vifs.Any(v => vif.DeviceId != null && v.DeviceId == vif.DeviceId))
+                {
+                    throw new FormatException($"devid: {vif.DeviceId} is that of another interface");
+                }
+                vifs.Add(vif);
+            }
+            catch (FormatException e)
+            {
+                throw Bad("vif", $"'{XlConfigParser.Shown(text)}': {e.Message}");
+            }
+        }
+        _warnings.AddRange(warnings.Select(w => $"{_set["vif"].Place}: vif: {w}"));
+        return vifs;
     }
 
     /// <summary>The elements of a list of texts; none when it is not set.</summary>

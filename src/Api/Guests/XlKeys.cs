@@ -10,7 +10,7 @@ public static class XlKeys
     /// <summary>Those that have an effect here.</summary>
     public static readonly FrozenSet<string> Served = Words(
         "name type kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus"
-        + " on_poweroff on_reboot on_crash uuid disk");
+        + " on_poweroff on_reboot on_crash uuid disk vif");
 
     /// <summary>
     /// Those that xl knows (xl.cfg(5) of Xen 4.17 to 4.20 and the keys its parser takes without documenting
@@ -32,7 +32,7 @@ public static class XlKeys
         spice_streaming_video spiceagent_mouse spicedisable_ticketing spicehost spicepasswd spiceport
         spicetls_port spiceusbredirection spicevdagent static_shm stdvga stubdomain_cmdline
         stubdomain_kernel stubdomain_memory stubdomain_ramdisk sve tee timer_mode trap_unmapped_accesses
-        tsc_mode usb usbctrl usbdev usbdevice usbversion vcpuaffinity vdispl vfb vga vif vif2 videoram
+        tsc_mode usb usbctrl usbdev usbdevice usbversion vcpuaffinity vdispl vfb vga vif2 videoram
         virtio viridian vkb vkb_device vmtrace_buf_kb vnc vncconsole vncdisplay vnclisten vncpasswd
         vncunused vncviewer vnuma vpmu vpt_align vsnd vtpm vuart xauthority xen_platform_pci
         xend_suspend_evtchn_compat xenstore_feature_mask

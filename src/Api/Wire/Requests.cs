@@ -34,6 +34,7 @@ public static class ProblemCodes
     public const string NotPermitted = "not-permitted";
     public const string NoSuchDevice = "no-such-device";
     public const string DeviceInUse = "device-in-use";
+    public const string InterfaceRefused = "interface-refused";
     public const string DiskRefused = "disk-refused";
     public const string DomainUnreachable = "domain-unreachable";
     public const string Internal = "internal";

@@ -20,9 +20,11 @@ internal sealed class GuestDevices : IDisposable
     {
         Bus = new DeviceBus(store.Store, store.Tree, log);
         Disks = new GuestDisks(domain, Bus, log);
+        Network = new GuestNetwork(domain, Bus, log);
         try
         {
             Disks.AttachAll(config.Disks);
+            Network.AttachAll(config.Vifs);
         }
         catch
         {
@@ -34,6 +36,8 @@ internal sealed class GuestDevices : IDisposable
     public DeviceBus Bus { get; }
 
     public GuestDisks Disks { get; }
+
+    public GuestNetwork Network { get; }
 
     /// <summary>Lets go of the guest and of what belongs to the host. Once is enough, twice does no harm.</summary>
     public void Dispose() => Bus.Dispose();

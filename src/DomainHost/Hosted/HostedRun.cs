@@ -274,6 +274,8 @@ internal sealed class HostedRun
                 return request.Settings == null
                     ? ControlServer.Refuse(400, ProblemCodes.BadRequest, "no settings to change")
                     : _settings.Set(request.Settings);
+            case ControlOperation.Network:
+                return NetworkControl.Handle(_guest.Devices.Network, request.Network);
             case ControlOperation.Disk:
                 return DiskControl.Handle(_guest.Devices.Disks, request.Disk);
             case ControlOperation.Sysrq:

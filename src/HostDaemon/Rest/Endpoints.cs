@@ -31,6 +31,7 @@ internal sealed partial class Endpoints(DomainRegistry registry, CancellationTok
         routes.MapPost("/v1/domains/{domain}/actions", Guarded(Act));
         routes.MapGet("/v1/domains/{domain}/end", Guarded(AwaitEnd));
         MapDisks(routes);
+        MapInterfaces(routes);
     }
 
     /// <summary>Turns refusals into problem documents.</summary>

@@ -73,7 +73,7 @@ internal static class NetworkCommands
         return $"{device} {rings} {i.BackendPath}";
     }
 
-    private static long Number(uint? value) => value ?? -1;
+    private static long Number(uint? value) => value ?? -1L;
 
     private static string Describe(InterfaceInfo i)
     {
