@@ -98,6 +98,6 @@ make_image() {
 }
 
 mkdir -p "$out/packages"
-for flavour in basic network programs python stress; do
+for flavour in ${RYOKAN_FLAVOURS:-basic network programs python stress}; do
     up_to_date "$out/$flavour.cpio" "$flavour" || make_image "$flavour"
 done

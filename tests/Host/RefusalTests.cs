@@ -42,9 +42,9 @@ public sealed class RefusalTests : IDisposable
         Assert.Equal("command line: kernel: /none: no such file", _host.MustFail("create", good, "kernel=/none"));
         string typo = _host.Config("typo", "off", "memroy = 3");
         Assert.Equal($"{typo}:6: memroy: unknown key (did you mean 'memory'?)", _host.MustFail("create", typo));
-        Outcome warned = _host.Xm("create", "-c", "-q", _host.Config("warned", "off", "vif = ['']"));
+        Outcome warned = _host.Xm("create", "-c", "-q", _host.Config("warned", "off", "vfb = ['type=vnc']"));
         Assert.Equal(0, warned.Status);
-        Assert.Contains("vif: known to xl but not served yet; ignored", warned.Errors, StringComparison.Ordinal);
+        Assert.Contains("vfb: known to xl but not served yet; ignored", warned.Errors, StringComparison.Ordinal);
         _host.AssertNothingLeft();
     }
 
