@@ -41,6 +41,17 @@ internal static class HostCpuid
         }
     }
 
+    /// <summary>AMD's processors and Hygon's, which are of AMD's design, by the vendor name in leaf 0.</summary>
+    public static bool IsAmd
+    {
+        get
+        {
+            (_, int ebx, int ecx, int edx) = X86Base.CpuId(0, 0);
+            return (ebx, edx, ecx) is (0x68747541, 0x69746e65, 0x444d4163) // AuthenticAMD
+                or (0x6f677948, 0x6e65476e, 0x656e6975); // HygonGenuine
+        }
+    }
+
     public static CpuidResult Read(uint leaf, uint subleaf)
     {
         (int a, int b, int c, int d) = X86Base.CpuId((int)leaf, (int)subleaf);

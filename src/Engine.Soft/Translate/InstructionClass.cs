@@ -33,6 +33,10 @@ internal static class InstructionClass
 
     public static Rule RuleOf(in Instruction instruction)
     {
+        if (IsRegisterPrefetch(instruction))
+        {
+            return RegisterPrefetch;
+        }
         int code = (int)instruction.Code;
         Rule known = (Rule)Rules[code];
         if (known == Rule.Unknown)
@@ -42,6 +46,15 @@ internal static class InstructionClass
         }
         return known;
     }
+
+    /// <summary>
+    /// 0F 0D with a register: a NOP to Intel's processors, #UD to AMD's (AMD64 manual 3, PREFETCH: "the operand was
+    /// a register"). The guest has the host's processor, so it sees what the host does.
+    /// </summary>
+    private static readonly Rule RegisterPrefetch = HostCpuid.IsAmd ? Rule.Undefined : Rule.Nop;
+
+    private static bool IsRegisterPrefetch(in Instruction i) => i.Code is (Code.Reservednop_rm16_r16_0F0D
+        or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D) && i.Op0Kind == OpKind.Register;
 
     /// <summary>True when the form writes its memory operand.</summary>
     public static bool WritesMemory(in Instruction instruction)
