@@ -293,7 +293,10 @@ internal sealed unsafe partial class Translator
         }
     }
 
-    /// <summary>The 64-bit encodable form of an instruction that has one of its own in 32-bit code or by absolute offset.</summary>
+    /// <summary>
+    /// The 64-bit encodable form of an instruction that has one of its own in 32-bit code or by absolute offset.
+    /// MOVSXD to a 16-bit register is a plain move that on AMD's processors reads four bytes, two more than were checked.
+    /// </summary>
     private static Iced.Intel.Code LongForm(Iced.Intel.Code code) => code switch
     {
         Iced.Intel.Code.Mov_AL_moffs8 => Iced.Intel.Code.Mov_r8_rm8,
@@ -316,6 +319,7 @@ internal sealed unsafe partial class Translator
         Iced.Intel.Code.Inc_r32 => Iced.Intel.Code.Inc_rm32,
         Iced.Intel.Code.Dec_r16 => Iced.Intel.Code.Dec_rm16,
         Iced.Intel.Code.Dec_r32 => Iced.Intel.Code.Dec_rm32,
+        Iced.Intel.Code.Movsxd_r16_rm16 => Iced.Intel.Code.Mov_r16_rm16,
         _ => code,
     };
 
