@@ -473,7 +473,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         }
         if (word == Routines.FaultMark)
         {
-            exit = FaultOf(_head->FaultSignal_, _head->Registers.Rip);
+            exit = FaultOf(_head->FaultSignal_, _head->FaultVector_);
             return true;
         }
         Debug.Require(word == Routines.StepMark, "a bounce copy left by another way");
@@ -504,42 +504,19 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         Debug.Require(block != null, $"host signal {_head->FaultSignal_} outside translations");
         ulong page = block.PageVa != 0 ? block.PageVa : _head->CodeBase_;
         _head->Registers.Rip = Wrap(page, block.GuestOffsetAt(pc));
-        exit = FaultOf(_head->FaultSignal_, _head->Registers.Rip);
+        exit = FaultOf(_head->FaultSignal_, _head->FaultVector_);
     }
 
-    private VcpuExit FaultOf(int signal, ulong rip)
+    /// <summary>
+    /// The guest's exception for a host signal. SIGFPE is #DE, #MF and #XM: the vector tells, the instruction does not (an
+    /// MMX operand of an SSE instruction can mean either of the last two).
+    /// </summary>
+    private static VcpuExit FaultOf(int signal, int vector) => signal switch
     {
-        switch (signal)
-        {
-            case 4: // SIGILL
-                return VcpuExit.Fault(ExceptionVector.InvalidOpcode);
-            case 8: // SIGFPE
-                if (SlowInstructions.TryDecode(this, rip, out Instruction i))
-                {
-                    return VcpuExit.Fault(i.Mnemonic is Mnemonic.Div or Mnemonic.Idiv ? ExceptionVector.DivideError
-                        : IsX87(i) ? ExceptionVector.X87 : ExceptionVector.Simd);
-                }
-                return VcpuExit.Fault(ExceptionVector.DivideError);
-            default:
-                return VcpuExit.Fault(ExceptionVector.GeneralProtection, 0);
-        }
-    }
-
-    private static bool IsX87(in Instruction i)
-    {
-        if (i.Mnemonic == Mnemonic.Wait)
-        {
-            return true;
-        }
-        foreach (CpuidFeature feature in i.CpuidFeatures)
-        {
-            if (feature is CpuidFeature.FPU or CpuidFeature.FPU287 or CpuidFeature.FPU387 or CpuidFeature.MMX)
-            {
-                return true;
-            }
-        }
-        return false;
-    }
+        4 => VcpuExit.Fault(ExceptionVector.InvalidOpcode), // SIGILL
+        8 => VcpuExit.Fault((ExceptionVector)vector), // SIGFPE
+        _ => VcpuExit.Fault(ExceptionVector.GeneralProtection, 0),
+    };
 
     // ---- floating-point state ------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ internal static class VcpuArea
         [FieldOffset(Temp1Save)] public ulong Temp1;
         [FieldOffset(FaultPc)] public byte* FaultPc_;
         [FieldOffset(FaultSignal)] public int FaultSignal_;
-        [FieldOffset(FaultCode)] public int FaultCode_;
+        [FieldOffset(FaultVector)] public int FaultVector_;
         [FieldOffset(GuestMxcsr)] public uint GuestMxcsr_;
         [FieldOffset(HostMxcsr)] public uint HostMxcsr_;
         [FieldOffset(Target)] public byte* Target_;
@@ -70,7 +70,7 @@ internal static class VcpuArea
     public const int EsBase = 160, CsBase = 168, SsBase = 176, DsBase = 184;
 
     public const int KickFlag = 0x100, InGuestFlag = 0x104, JumpMaskNow = 0x108, CodeBase = 0x110, ExitPc = 0x118;
-    public const int Temp0Save = 0x120, Temp1Save = 0x128, FaultPc = 0x130, FaultSignal = 0x138, FaultCode = 0x13c;
+    public const int Temp0Save = 0x120, Temp1Save = 0x128, FaultPc = 0x130, FaultSignal = 0x138, FaultVector = 0x13c;
     public const int HostRsp = 0x140, GuestMxcsr = 0x148, HostMxcsr = 0x14c, Target = 0x150, Borrowed = 0x158;
     public const int Mask63 = 0x160, Mask31 = 0x168, Mask15 = 0x170, HighMask = 0x178, TlbMask = 0x1a8, Borrowed1 = 0x1b0, Borrowed2 = 0x1b8, CallTarget = 0x1c0;
     public const int Spill0 = 0x190, Spill1 = 0x198, Spill2 = 0x1a0;

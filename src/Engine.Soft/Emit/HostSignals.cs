@@ -18,7 +18,9 @@ internal static unsafe class HostSignals
 {
     private const int SigIll = 4, SigBus = 7, SigFpe = 8, SigSegv = 11;
     private const int MaxRanges = 64;
-    private const int ContextRsp = 40 + 15 * 8, ContextRip = 40 + 16 * 8; // ucontext_t: uc_mcontext.gregs
+
+    // ucontext_t: uc_mcontext.gregs; the trap number is the processor's exception vector.
+    private const int ContextRsp = 40 + 15 * 8, ContextRip = 40 + 16 * 8, ContextTrap = 40 + 20 * 8;
 
     /// <summary>Table read by the handler: {start, end, fault exit}; unused rows have end 0. Never freed.</summary>
     private static ulong* _ranges;
@@ -111,8 +113,8 @@ internal static unsafe class HostSignals
         a.and(r9, -4096);
         a.mov(__qword_ptr[r9 + VcpuArea.FaultPc], rax);
         a.mov(__dword_ptr[r9 + VcpuArea.FaultSignal], edi);
-        a.mov(eax, __dword_ptr[rsi + 8]);
-        a.mov(__dword_ptr[r9 + VcpuArea.FaultCode], eax);
+        a.mov(eax, __dword_ptr[rdx + ContextTrap]);
+        a.mov(__dword_ptr[r9 + VcpuArea.FaultVector], eax);
         a.mov(__qword_ptr[rdx + ContextRsp], r9);
         a.mov(rax, __qword_ptr[r8 + 16]);
         a.mov(__qword_ptr[rdx + ContextRip], rax);
