@@ -27,9 +27,11 @@ public sealed class HarnessTests : IDisposable
         var campaign = new Campaign(_host, _other);
         CaseSource.Random(64, 1, 1500, campaign.Run);
         CaseSource.Random(32, 1, 500, campaign.Run);
+        // Random sequences are worth their time when most of them run through; half of the systematic ones are
+        // meant to fault.
+        Assert.InRange(campaign.Completed, campaign.Cases * 3 / 4, campaign.Cases);
         CaseSource.Systematic(64, 1, 40, "", campaign.Run);
         Assert.Equal(0, campaign.Failed);
-        Assert.InRange(campaign.Completed, campaign.Cases * 3 / 4, campaign.Cases);
     }
 
     [Fact]

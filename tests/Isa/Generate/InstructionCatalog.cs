@@ -82,10 +82,18 @@ public static class InstructionCatalog
 
     /// <summary>
     /// Forms that are not made to fault on their operand: cache hints are no accesses to the engine, and VCVTPS2PH
-    /// raises #XM before or after it stores, as each processor likes.
+    /// raises #XM before or after it stores, as each processor likes. Of MOVSXD see
+    /// <see cref="AccessBytes"/>.
     /// </summary>
-    public static bool MayFault(Mnemonic mnemonic) => mnemonic is not (Mnemonic.Clflush or Mnemonic.Clflushopt
-        or Mnemonic.Clwb or Mnemonic.Vcvtps2ph);
+    public static bool MayFault(OpCodeInfo opCode) => opCode.Code != Code.Movsxd_r16_rm16
+        && opCode.Mnemonic is not (Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb or Mnemonic.Vcvtps2ph);
+
+    /// <summary>
+    /// Bytes that a memory operand has to have room for. MOVSXD to a 16-bit register reads two on Intel's processors,
+    /// four on AMD's.
+    /// </summary>
+    public static int AccessBytes(OpCodeInfo opCode) => opCode.Code == Code.Movsxd_r16_rm16 ? sizeof(int)
+        : Math.Max(1, opCode.MemorySize.GetSize());
 
     /// <summary>Branches and calls: built into the structure of a sequence, not picked as single instructions.</summary>
     public static bool IsNearBranch(Code code) => code.ToOpCode() is var o && (o.Mnemonic is Mnemonic.Ret

@@ -66,7 +66,7 @@ public sealed partial class Synthesizer
 
     private ulong ChooseTarget()
     {
-        int size = Math.Max(1, _opCode.MemorySize.GetSize());
+        int size = InstructionCatalog.AccessBytes(_opCode);
         if (WellFormedTarget() is ulong table)
         {
             return table;
@@ -81,7 +81,7 @@ public sealed partial class Synthesizer
             case Place.NonCanonical:
                 return 0x8000_0000_0000 + (ulong)_rng.Below(1 << 20) * 64;
         }
-        bool mayFault = InstructionCatalog.MayFault(_opCode.Mnemonic);
+        bool mayFault = InstructionCatalog.MayFault(_opCode);
         if (_demand.Place == Place.Any && mayFault && _rng.Percent(FaultPercent))
         {
             return AddressLayout.ReadOnly + PageSize - Align(_rng.Below(2 * size), alignment);

@@ -29,7 +29,7 @@ public static class SystematicCases
                 chosen.Add(demands[i]);
             }
         }
-        bool mayFault = CanBeMemory(entry) && InstructionCatalog.MayFault(entry.OpCode.Mnemonic);
+        bool mayFault = CanBeMemory(entry) && InstructionCatalog.MayFault(entry.OpCode);
         for (int i = 0; i < s_faulting.Length && mayFault; i++)
         {
             // After PerSequence - 1 others, when that many are left.

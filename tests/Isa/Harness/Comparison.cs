@@ -25,7 +25,10 @@ public static class Comparison
         TestCase test, RunResult host, ICaseRunner hostSide, RunResult other, ICaseRunner otherSide)
     {
         var differences = new List<Difference>();
-        CompareEnd(host, other, differences);
+        if (!IsOtherFaultOfSha(test, host, other))
+        {
+            CompareEnd(host, other, differences);
+        }
         if (host.Kind != EndKind.Exception || other.Kind != EndKind.Exception)
         {
             return differences;
@@ -48,6 +51,16 @@ public static class Comparison
             differences.Add(new Difference("end", $"ends with {actual}, on the host with {expected}"));
         }
     }
+
+    /// <summary>
+    /// A misaligned operand on an inaccessible page is both #GP and #PF. AMD's processors raise #PF first for the SHA
+    /// instructions, and #GP first for all others, as Intel's do for all.
+    /// </summary>
+    private static bool IsOtherFaultOfSha(TestCase test, RunResult host, RunResult other) =>
+        host.Vector == ExceptionVector.PageFault && host.Cr2 % 16 != 0
+        && other.Vector == ExceptionVector.GeneralProtection && other.ErrorCode == 0
+        && test.InstructionAt(host.State.Rip) is { } last
+        && last.Code.CpuidFeatures().Contains(CpuidFeature.SHA);
 
     private static string DescribeEnd(RunResult run) => run.Kind switch
     {
