@@ -6,6 +6,9 @@ namespace Ryokan.DomainBuilder.Tests;
 /// <summary>Small cpio archives.</summary>
 internal static class Ramdisks
 {
+    /// <summary>Where the trailer of <see cref="Plain"/> begins: after a header, "init\0", padding, 1000 bytes.</summary>
+    public const int TrailerAt = 110 + 5 + 1 + 1000;
+
     /// <summary>An archive of exactly <paramref name="bytes"/> bytes: one file, the trailer, zeros.</summary>
     public static byte[] Plain(int bytes)
     {

@@ -50,6 +50,17 @@ internal sealed class BootLayout
 
     /// <exception cref="DomainBuildException">with key "memory": it does not fit</exception>
     public BootLayout(LoadedKernel kernel, ulong pages, ulong ramdiskBytes)
+        : this(kernel, ramdiskBytes, pages, out ulong needed)
+    {
+        if (needed > pages)
+        {
+            throw new DomainBuildException("memory", null,
+                $"{pages >> 8} MiB is too little: kernel, initramfs and first page tables"
+                + $" need {LeastMiB(kernel, ramdiskBytes, needed)} MiB");
+        }
+    }
+
+    private BootLayout(LoadedKernel kernel, ulong ramdiskBytes, ulong pages, out ulong needed)
     {
         XenNotes notes = kernel.Notes;
         (VirtBase, Pages) = (notes.VirtBaseVa, pages);
@@ -81,7 +92,23 @@ internal sealed class BootLayout
                 - TablesFor(Mapping));
         }
         EndPfn = Math.Max(Math.Min(next, pages), StackPfn + 1);
-        Require(next > MappingEndPfn ? next : StackPfn + 1);
+        needed = next > MappingEndPfn ? next : StackPfn + 1;
+    }
+
+    /// <summary>
+    /// The least memory that everything fits into, in whole MiB. The list of pages grows with it.
+    /// </summary>
+    private static ulong LeastMiB(LoadedKernel kernel, ulong ramdiskBytes, ulong needed)
+    {
+        for (; ; )
+        {
+            ulong mib = (needed + 255) >> 8;
+            _ = new BootLayout(kernel, ramdiskBytes, mib << 8, out needed);
+            if (needed <= mib << 8)
+            {
+                return mib;
+            }
+        }
     }
 
     public ulong Va(ulong pfn) => VirtBase + (pfn << PageShift);
@@ -113,16 +140,6 @@ internal sealed class BootLayout
                 return;
             }
             tables = needed;
-        }
-    }
-
-    private void Require(ulong end)
-    {
-        if (end > Pages)
-        {
-            throw new DomainBuildException("memory", null,
-                $"{Pages >> 8} MiB is too little: kernel, initramfs and first page tables"
-                + $" need {(end + 255) >> 8} MiB");
         }
     }
 

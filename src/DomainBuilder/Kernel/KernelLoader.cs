@@ -1,9 +1,9 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.IO.Compression;
 using Microsoft.Win32.SafeHandles;
 using Ryokan.GuestMemory;
+using Ryokan.Linux.Interop.Decompression;
 
 namespace Ryokan.DomainBuilder.Kernel;
 
@@ -86,20 +86,26 @@ internal sealed class KernelLoader : IImageSink
         }
         try
         {
-            using GZipStream gzip = new(new MemoryStream(file), CompressionMode.Decompress);
+            using GzipDecoder gzip = new();
             using MemoryStream unpacked = new();
+            ReadOnlySpan<byte> rest = file;
             byte[] chunk = new byte[1 << 16];
-            for (int n; (n = gzip.Read(chunk)) != 0;)
+            for (DecodeStep step = default; !step.Finished; rest = rest[step.Consumed..])
             {
+                step = gzip.Decode(rest, chunk);
+                unpacked.Write(chunk, 0, step.Produced);
                 if (unpacked.Length > MaxFileBytes)
                 {
                     throw new KernelFormatException($"it unpacks to more than {MaxFileBytes >> 20} MiB");
                 }
-                unpacked.Write(chunk, 0, n);
+                if (step is { Finished: false, Consumed: 0, Produced: 0 })
+                {
+                    throw new KernelFormatException("truncated: the gzip file has no end");
+                }
             }
             return unpacked.ToArray();
         }
-        catch (InvalidDataException e)
+        catch (DecodeException e)
         {
             throw new KernelFormatException($"corrupt: {e.Message}");
         }
@@ -119,10 +125,15 @@ internal sealed class KernelLoader : IImageSink
         {
             throw new KernelFormatException("the ELF file has nothing to load");
         }
+        if (_end > _pages)
+        {
+            throw new DomainBuildException("memory", null,
+                $"{_pages >> 8} MiB is too little: the kernel alone ends at {(_end + 255) >> 8} MiB");
+        }
     }
 
     /// <summary>
-    /// The segment with its physical address relative to the guest's first frame, checked to fit.
+    /// The segment with its physical address relative to the guest's first frame, checked to make sense.
     /// </summary>
     private ElfSegment Place(ElfSegment segment)
     {
@@ -132,11 +143,6 @@ internal sealed class KernelLoader : IImageSink
         {
             throw new KernelFormatException(
                 $"an ELF segment wants to be at physical address {segment.PhysicalAddress:x}");
-        }
-        if (end > _pages * GuestFrames.PageSize)
-        {
-            throw new DomainBuildException("memory", null,
-                $"{_pages >> 8} MiB is too little: the kernel alone ends at {(end + 0xfffff) >> 20} MiB");
         }
         _first = Math.Min(_first, start >> GuestFrames.PageShift);
         _end = Math.Max(_end, (end + GuestFrames.PageSize - 1) >> GuestFrames.PageShift);

@@ -72,10 +72,9 @@ internal static class Payload
                     }
                     break;
                 case PayloadCodec.Gzip:
-                    using (GZipStream gzip = new(
-                        new ReadOnlyMemoryStream(payload), CompressionMode.Decompress))
+                    using (GzipDecoder gzip = new())
                     {
-                        UnpackStream(destination => gzip.Read(destination), length, sink);
+                        UnpackStream(Feed(gzip, payload), length, sink);
                     }
                     break;
                 case PayloadCodec.None:
@@ -85,7 +84,7 @@ internal static class Payload
                         $"the payload is {codec}-compressed; gzip, xz, zstd and lz4 are served");
             }
         }
-        catch (Exception e) when (e is DecodeException or InvalidDataException)
+        catch (DecodeException e)
         {
             throw new KernelFormatException($"corrupt: {e.Message}");
         }
@@ -93,7 +92,7 @@ internal static class Payload
         {
             throw new KernelFormatException(
                 $"the payload is {codec}-compressed and the host's library for it is missing; "
-                + "install liblz4-1, liblzma5 and libzstd1");
+                + "install liblz4-1, liblzma5, libzstd1 and zlib1g");
         }
     }
 

@@ -19,9 +19,13 @@ internal sealed class CpioWalker
     private int _headerWanted = HeaderBytes;
     private ulong _skip;
     private ulong _position;
+    private ulong _headerAt;
     private bool _trailer;
 
-    /// <summary>What is wrong, or null. Once set it stays.</summary>
+    /// <summary>
+    /// What is wrong, or null. Once set it stays. It names the byte, counted from the first that was fed, where the entry
+    /// that is wrong begins.
+    /// </summary>
     public string? Error { get; private set; }
 
     /// <summary>The walk is between archives: before the first or after a trailer.</summary>
@@ -72,6 +76,7 @@ internal sealed class CpioWalker
         {
             _trailer = false;
             _headerWanted = HeaderBytes;
+            _headerAt = _position;
         }
         int n = Math.Min(_headerWanted - _headerFill, bytes.Length);
         bytes[..n].CopyTo(_header.AsSpan(_headerFill));
@@ -88,13 +93,13 @@ internal sealed class CpioWalker
         ReadOnlySpan<byte> header = _header;
         if (!header.StartsWith("070701"u8) && !header.StartsWith("070702"u8))
         {
-            Error = $"corrupt: no cpio header at byte {_position}";
+            Error = $"corrupt: no cpio header at byte {_headerAt}";
             return;
         }
         if (!Field(6, out uint fileBytes) || !Field(11, out uint nameBytes)
             || nameBytes is 0 or > MaxNameBytes)
         {
-            Error = $"corrupt: a damaged cpio header at byte {_position}";
+            Error = $"corrupt: a damaged cpio header at byte {_headerAt}";
             return;
         }
         if (nameBytes == TrailerNameBytes && _headerWanted == HeaderBytes)

@@ -1,7 +1,5 @@
 using System;
 using System.Buffers.Binary;
-using System.IO;
-using System.IO.Compression;
 using Ryokan.DomainBuilder.Kernel;
 using Ryokan.Linux.Interop.Decompression;
 
@@ -41,7 +39,7 @@ internal static class RamdiskCheck
                 throw new KernelFormatException(error);
             }
         }
-        catch (Exception e) when (e is DecodeException or InvalidDataException)
+        catch (DecodeException e)
         {
             throw new DomainBuildException("ramdisk", path, $"corrupt or truncated: {e.Message}");
         }
@@ -63,11 +61,10 @@ internal static class RamdiskCheck
         switch (Payload.Recognise(image.Span))
         {
             case PayloadCodec.Gzip:
-                using (GZipStream gzip = new(new ReadOnlyMemoryStream(image), CompressionMode.Decompress))
+                using (GzipDecoder gzip = new())
                 {
-                    VerifyGzip(gzip);
+                    return VerifyStream(gzip, image);
                 }
-                return default;
             case PayloadCodec.Xz:
                 using (XzDecoder xz = new())
                 {
@@ -86,17 +83,6 @@ internal static class RamdiskCheck
             default:
                 return default;
         }
-    }
-
-    private static void VerifyGzip(GZipStream gzip)
-    {
-        CpioWalker walker = new();
-        byte[] chunk = new byte[ChunkBytes];
-        for (int n; (n = gzip.Read(chunk)) != 0;)
-        {
-            FeedAll(walker, chunk.AsSpan(0, n));
-        }
-        Require(walker);
     }
 
     private static ReadOnlyMemory<byte> VerifyStream(IStreamDecoder decoder, ReadOnlyMemory<byte> image)
