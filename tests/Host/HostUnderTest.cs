@@ -60,7 +60,7 @@ internal sealed class HostUnderTest : IDisposable
             name = "{name}"
             kernel = "{Kernel}"
             ramdisk = "{Initramfs}"
-            extra = "console=hvc0 quiet mode={mode}"
+            extra = "console=hvc0 quiet sysrq_always_enabled mode={mode}"
             memory = 192
             {string.Join('\n', lines)}
             """);
@@ -144,6 +144,12 @@ internal sealed class HostUnderTest : IDisposable
         {
             return "";
         }
+        return ReadShared(path);
+    }
+
+    /// <summary>Reads a file that somebody may have locked or be writing to.</summary>
+    private static string ReadShared(string path)
+    {
         using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         using StreamReader reader = new(file, Encoding.UTF8);
         return reader.ReadToEnd();
@@ -164,7 +170,7 @@ internal sealed class HostUnderTest : IDisposable
         [.. Must("list").Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1)
             .Select(l => l.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries))];
 
-    public int DaemonProcessId => int.Parse(File.ReadAllText(Path.Combine(Runtime, "ryokand.lock")));
+    public int DaemonProcessId => int.Parse(ReadShared(Path.Combine(Runtime, "ryokand.lock")));
 
     /// <summary>Processes that belong to this set of directories, whoever started them.</summary>
     public IReadOnlyList<int> DomainProcesses()
