@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the guests of the whole-guest tests, under $RYOKAN_CACHE/guests: one initramfs for each folder of jobs/,
+# Makes the guests of the whole-guest tests, all or those that are named, under $RYOKAN_CACHE/guests: one initramfs for each folder of jobs/,
 # with the Debian packages named below, busybox, our own small programs and the jobs of that folder.
 # Quick when nothing has changed.
 set -euo pipefail
@@ -98,6 +98,7 @@ make_image() {
 }
 
 mkdir -p "$out/packages"
-for flavour in ${RYOKAN_FLAVOURS:-basic network programs python stress}; do
+[[ $# -gt 0 ]] || set -- basic network programs python stress
+for flavour in "$@"; do
     up_to_date "$out/$flavour.cpio" "$flavour" || make_image "$flavour"
 done

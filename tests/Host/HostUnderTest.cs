@@ -30,6 +30,14 @@ internal sealed class HostUnderTest : IDisposable
     public static string Kernel => Existing("RYOKAN_KERNEL", "vmlinuz");
     public static string Initramfs => Existing("RYOKAN_INITRAMFS", "initramfs.gz");
 
+    /// <summary>One of the guests that tests/Guests/images.sh makes.</summary>
+    public static string GuestImage(string flavour)
+    {
+        string path = Path.Combine(Path.GetDirectoryName(Initramfs)!, "guests", flavour + ".cpio");
+        Assert.True(File.Exists(path), $"{path} is missing: run these tests through ./test");
+        return path;
+    }
+
     private static string Existing(string variable, string name)
     {
         string path = Environment.GetEnvironmentVariable(variable) ?? Path.Combine(
@@ -74,18 +82,22 @@ internal sealed class HostUnderTest : IDisposable
         return path;
     }
 
+    /// <summary>Network namespace that commands, and so the daemon and the domains, run in; null: the test's.</summary>
+    public string? NetworkNamespace { get; init; }
+
     public Process Start(params string[] arguments)
     {
         string program = Path.Combine(Bin, "xm");
         Assert.True(File.Exists(program), $"{program} is missing: eng/publish.sh makes it");
-        ProcessStartInfo start = new(program)
+        ProcessStartInfo start = new(NetworkNamespace == null ? program : "ip")
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = _root,
         };
-        foreach (string argument in arguments)
+        string[] prefix = NetworkNamespace == null ? [] : ["netns", "exec", NetworkNamespace, program];
+        foreach (string argument in (IEnumerable<string>)[.. prefix, .. arguments])
         {
             start.ArgumentList.Add(argument);
         }

@@ -1,5 +1,4 @@
 using System;
-using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -12,27 +11,18 @@ namespace Ryokan.Host.Tests;
 public sealed class SettingsTests : IDisposable
 {
     private readonly HostUnderTest _host = new();
-    private Process? _console;
+    private GuestShell? _shell;
 
     public void Dispose()
     {
-        _console?.Kill();
-        _console?.Dispose();
+        _shell?.Dispose();
         _host.Dispose();
     }
 
     private void CreateShell(params string[] lines)
     {
         _host.Must("create", "-q", _host.Config("g", "shell", lines));
-        _host.AwaitConsole("g", "guest:");
-        _console = _host.Start("console", "g");
-    }
-
-    /// <summary>Types a line into the guest's shell.</summary>
-    private void Type(string line)
-    {
-        _console!.StandardInput.Write(line + "\n");
-        _console.StandardInput.Flush();
+        _shell = new GuestShell(_host, "g");
     }
 
     private int ProcessId => int.Parse(
@@ -54,9 +44,8 @@ public sealed class SettingsTests : IDisposable
         CreateShell("memory = 192", "maxmem = 320");
         int process = ProcessId;
         // What was used once is the host's loss until the balloon takes it.
-        Type("mkdir /t; mount -t tmpfs -o size=200m t /t; dd if=/dev/zero of=/t/f bs=1M count=110; rm /t/f");
-        Type("echo used $((6 * 7))");
-        _host.AwaitConsole("g", "used 42");
+        _shell!.Must("mkdir /t; mount -t tmpfs -o size=200m t /t");
+        _shell.Must("dd if=/dev/zero of=/t/f bs=1M count=110; rm /t/f");
         Assert.InRange(HostMiB(process), 111, 200);
 
         _host.Must("mem-set", "g", "80");
@@ -66,10 +55,9 @@ public sealed class SettingsTests : IDisposable
 
         _host.Must("mem-set", "g", "300m");
         AwaitMemory("300");
-        Type("free -m | awk '/Mem:/ { print \"guest has\", ($2 > 250 ? \"plenty\" : $2) }'");
-        _host.AwaitConsole("g", "guest has plenty");
-        Type("dd if=/dev/zero of=/t/f bs=1M count=120; md5sum /t/f; rm /t/f");
-        _host.AwaitConsole("g", Md5OfZeros(120));
+        Assert.InRange(int.Parse(_shell.Must("free -m | awk '/Mem:/ { print $2 }'")), 250, 300);
+        _shell.Must("dd if=/dev/zero of=/t/f bs=1M count=120");
+        Assert.StartsWith(Md5OfZeros(120), _shell.Must("md5sum /t/f; rm /t/f"), StringComparison.Ordinal);
 
         _host.Must("mem-set", "g", "100000k");
         _host.Must("mem-max", "g", "128");
@@ -93,12 +81,12 @@ public sealed class SettingsTests : IDisposable
         HostUnderTest.Await("one vCPU", () => _host.List()[0][3] == "1");
         _host.Must("vcpu-set", "-i", "g", "3");
         // The kernel only makes the CPUs present; taking them online is up to user space (udev elsewhere).
-        Type("until [ -e /sys/devices/system/cpu/cpu2/online ]; do sleep 0.1; done");
-        Type("for i in 1 2; do echo 1 > /sys/devices/system/cpu/cpu$i/online; done; echo cpus $(nproc)");
-        _host.AwaitConsole("g", "cpus 3");
+        _shell!.Must("until [ -e /sys/devices/system/cpu/cpu2/online ]; do sleep 0.1; done");
+        _shell.Must("for i in 1 2; do echo 1 > /sys/devices/system/cpu/cpu$i/online; done");
+        Assert.Equal("3", _shell.Must("nproc"));
         Assert.Equal("3", _host.List()[0][3]);
-        Type("for i in 0 1 2; do taskset -c $i sh -c 'seq 1 999 | md5sum'; done | uniq -c");
-        _host.AwaitConsole("g", "      3 ");
+        string sums = _shell.Must("for i in 0 1 2; do taskset -c $i sh -c 'seq 1 999 | md5sum'; done | uniq -c");
+        Assert.StartsWith("3 ", sums.TrimStart(), StringComparison.Ordinal);
         Assert.Equal("4 vCPUs: the domain has 1 to 3 (maxvcpus)", _host.MustFail("vcpu-set", "-i", "g", "4"));
         Assert.Equal("0 vCPUs: the domain has 1 to 3 (maxvcpus)", _host.MustFail("vcpu-set", "g", "0"));
     }
