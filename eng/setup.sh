@@ -3,8 +3,8 @@
 #
 # Installs the Debian packages that building needs (as root; an ordinary user is told which are missing), and puts
 # into the cache directory, without installing them: the kernel out of linux-image-cloud-amd64, an initramfs made
-# from busybox-static, Xen's public headers out of libxen-dev, and its xenstore clients out of xenstore-utils. Does
-# nothing, quickly, when all is there.
+# from busybox-static, Xen's public headers out of libxen-dev, its xenstore clients out of xenstore-utils, and passt.
+# Does nothing, quickly, when all is there.
 #   --bench     also what ./bench compares with
 #   --refresh   fetch the newest kernel, busybox and headers again
 set -euo pipefail
@@ -17,6 +17,8 @@ packages=(
     gcc libc6-dev zlib1g-dev # NativeAOT links with the system's compiler; tests and benchmarks compile C programs
     qemu-utils # tests: images that QEMU makes, and its judgement of ours
 )
+# What root's tests of bridges make network namespaces with; nobody else can.
+[[ $EUID -ne 0 ]] || packages+=(iproute2)
 bench_packages=(
     qemu-system-x86 # what ./bench compares with
 )
