@@ -20,6 +20,10 @@ while read -r applet; do
     done
     ln -s busybox "$tree/bin/$applet"
 done < <("$busybox" --list)
+# The kernel looks for these there (kernel/reboot.c), also when packages brought a /sbin of their own.
+for applet in poweroff reboot; do
+    [[ -e $tree/sbin/$applet || -L $tree/sbin/$applet ]] || ln -s ../bin/busybox "$tree/sbin/$applet"
+done
 printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\n' >"$tree/etc/group"
 install -m 755 "$here/initramfs/init" "$tree/init"

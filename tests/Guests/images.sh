@@ -15,6 +15,7 @@ packages_of() {
     case $1 in
     basic) ;;
     network) echo libc6 iperf3 libiperf0 libsctp1 libssl3 ;;
+    disk) echo libc6 e2fsprogs libblkid1 libcom-err2 libext2fs2 libss2 libuuid1 ;;
     programs)
         echo libc6 openssl libssl3 xz-utils liblzma5 zlib1g gzip bzip2 libbz2-1.0 libgcc-s1 libstdc++6 \
             gcc-12 cpp-12 libgcc-12-dev libc6-dev linux-libc-dev libgmp10 libisl23 libmpc3 libmpfr6 libzstd1 \
@@ -98,7 +99,7 @@ make_image() {
 }
 
 mkdir -p "$out/packages"
-[[ $# -gt 0 ]] || set -- basic network programs python stress
+[[ $# -gt 0 ]] || set -- basic disk network programs python stress
 for flavour in "$@"; do
     up_to_date "$out/$flavour.cpio" "$flavour" || make_image "$flavour"
 done
