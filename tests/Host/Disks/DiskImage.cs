@@ -35,14 +35,14 @@ internal static class DiskImage
 
     public static void Check(string path) => Run("qemu-img", "check", "-q", "-f", "qcow2", path);
 
-    /// <summary>The disk's contents as a raw file beside the image.</summary>
-    public static string AsRaw(string path, string format)
+    /// <summary>The disk's contents as a raw file, in a folder or beside the image.</summary>
+    public static string AsRaw(string path, string format, string? folder = null)
     {
         if (format == "raw")
         {
             return path;
         }
-        string raw = path + ".raw";
+        string raw = Path.Combine(folder ?? Path.GetDirectoryName(path)!, Path.GetFileName(path) + ".raw");
         File.Delete(raw);
         Run("qemu-img", "convert", "-f", format, "-O", "raw", path, raw);
         return raw;

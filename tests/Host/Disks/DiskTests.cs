@@ -130,7 +130,8 @@ public sealed class DiskTests : IDisposable
     [InlineData("qcow2")]
     public void A_full_host_pauses_the_guest(string format)
     {
-        string small = Path.GetDirectoryName(_host.Write("x", []))! + "/small";
+        string folder = Path.GetDirectoryName(_host.Write("x", []))!;
+        string small = Path.Combine(folder, "small");
         Directory.CreateDirectory(small);
         DiskImage.Run("mount", "-t", "tmpfs", "-o", "size=24M", "small", small);
         try
@@ -150,7 +151,7 @@ public sealed class DiskTests : IDisposable
             guest.Await(new System.Text.RegularExpressions.Regex("wrote: 0"));
             Assert.Equal("", _host.Xm("list").Errors);
             _host.Must("shutdown", "-w", Name);
-            using FileStream raw = File.OpenRead(DiskImage.AsRaw(image, format));
+            using FileStream raw = File.OpenRead(DiskImage.AsRaw(image, format, folder));
             byte[] contents = new byte[16 << 20];
             raw.ReadExactly(contents);
             Assert.Equal(-1, contents.AsSpan().IndexOfAnyExcept((byte)'x'));
