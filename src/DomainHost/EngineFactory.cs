@@ -9,6 +9,9 @@ namespace Ryokan.DomainHost;
 /// <summary>Makes the engine of a domain.</summary>
 internal static class EngineFactory
 {
+    /// <summary>Environment variable: folder for the engine's translations and counters, written when the domain ends.</summary>
+    private const string DumpVariable = "RYOKAN_ENGINE_DUMP";
+
     /// <param name="variant">name of a set of engine options, or null for the default</param>
     /// <exception cref="OperatorException">no variant has that name</exception>
     public static Func<GuestFrames, HypervisorHole, IEngine> For(string? variant)
@@ -18,7 +21,8 @@ internal static class EngineFactory
         {
             if (name == wanted)
             {
-                return (frames, hole) => new SoftEngine(frames, hole, options);
+                SoftEngineOptions chosen = options with { DumpFolder = Environment.GetEnvironmentVariable(DumpVariable) };
+                return (frames, hole) => new SoftEngine(frames, hole, chosen);
             }
         }
         string known = string.Join(", ", SoftEngineOptions.Variants.Select(v => v.Name));

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Threading;
+using Ryokan.Engine.Soft.Diagnostics;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Translate;
@@ -351,6 +352,10 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
 
     public void Dispose()
     {
+        if (Options.DumpFolder is { } folder)
+        {
+            EngineDump.Write(folder, Frames, _blocks.ById, _vcpuArray);
+        }
         HostSignals.Unregister(_cache);
         foreach (SoftVcpu vcpu in _vcpuArray)
         {

@@ -23,6 +23,9 @@ public sealed record SoftEngineOptions
     /// <summary>REP MOVS and REP STOS run as host string instructions page by page.</summary>
     public bool InlineStrings { get; init; } = true;
 
+    /// <summary>Where to write translations and counters when the domain ends; null: nowhere.</summary>
+    public string? DumpFolder { get; init; }
+
     /// <summary>The default and one variant with each optimization off, by name, for tests.</summary>
     public static IReadOnlyList<(string Name, SoftEngineOptions Options)> Variants { get; } =
     [

@@ -87,6 +87,7 @@ internal sealed unsafe partial class SoftVcpu
 
     private TranslationBlock? FindBlock(ulong rip, BlockMode extra, out VcpuExit fault)
     {
+        Counters.BlocksFound++;
         BlockMode mode = CurrentMode | extra;
         bool kernel = (mode & BlockMode.Kernel) != 0;
         if (!TryCodePage(rip, kernel, out long frame, out fault))

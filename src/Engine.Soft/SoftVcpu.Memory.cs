@@ -26,6 +26,7 @@ internal sealed unsafe partial class SoftVcpu
         set
         {
             _kernelRoot = value;
+            Counters.KernelRootChanges++;
             ClearLowerHalf(VcpuArea.KernelRead, 2);
             if ((long)_head->KernelStackTag >= 0)
             {
@@ -46,6 +47,7 @@ internal sealed unsafe partial class SoftVcpu
 
     private void FlushUser()
     {
+        Counters.UserFlushes++;
         ClearTlb(VcpuArea.UserRead, 2);
         _head->UserStackTag = VcpuArea.EmptyTag;
         ForgetUserCode();
@@ -53,6 +55,7 @@ internal sealed unsafe partial class SoftVcpu
 
     public void FlushTlb()
     {
+        Counters.FullFlushes++;
         ClearTlb(VcpuArea.KernelRead, 4);
         ForgetStacks();
         ForgetUserCode();
@@ -139,6 +142,7 @@ internal sealed unsafe partial class SoftVcpu
     private MissResult FillTlb(ulong va, bool write, bool kernel, out VcpuExit fault)
     {
         fault = default;
+        Counters.Fills++;
         if (!PageTableEntry.IsCanonical(va))
         {
             fault = VcpuExit.Fault(ExceptionVector.GeneralProtection, 0);

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Threading;
 using Iced.Intel;
+using Ryokan.Engine.Soft.Diagnostics;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Slow;
@@ -33,6 +34,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     public int Id { get; }
     internal IVcpuHost Host { get; }
     internal SoftEngine Engine => _engine;
+    internal ExitCounters Counters { get; } = new();
 
     /// <summary>The vCPU whose Run is on this thread's stack or was last; null on other threads.</summary>
     internal static SoftVcpu? Current => _current;
@@ -140,6 +142,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             {
                 // A check that was made earlier in a block may not hold any more: go on by rip.
                 _resume = null;
+                Counters.Kicks++;
                 if (TakeRequests())
                 {
                     exit.Kind = ExitKind.Kicked;
@@ -193,14 +196,17 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         switch (word)
         {
             case Routines.JumpMissMark:
+                Counters.JumpMisses++;
                 return HandleJumpMiss(ref exit);
             case Routines.FaultMark:
+                Counters.HostFaults++;
                 HandleHostFault(out exit);
                 return true;
         }
         int index = (int)(word & 1023);
         ref Site site = ref block!.Sites[index];
         ulong page = block.PageVa != 0 ? block.PageVa : _head->CodeBase_;
+        Counters.Count(site.Kind);
         switch (site.Kind)
         {
             case SiteKind.Access:
@@ -320,6 +326,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             _resume = block.Code + site.Resume;
             return false;
         }
+        Counters.Ungrouped++;
         TranslationBlock? ungrouped = FindBlock(_head->Registers.Rip, BlockMode.Ungrouped, out exit);
         if (ungrouped == null)
         {
@@ -448,6 +455,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     /// </summary>
     private bool Step(TranslationBlock block, int index, ulong va, ulong page, ref VcpuExit exit)
     {
+        Counters.Steps++;
         Site site = block.Sites[index];
         bool kernel = _head->Registers.KernelMode != 0;
         Debug.Require(site.Size <= VcpuArea.BounceBytes - 64, "operand larger than the bounce buffer");
