@@ -49,7 +49,7 @@ internal sealed unsafe partial class SoftVcpu
         if (entry[0] == 0 - rip)
         {
             _head->CodeBase_ = rip & ~0xfffUL;
-            return (byte*)entry[1] + Translator.IndirectEntryBytes(kernel);
+            return (byte*)entry[1] + Translator.IndirectEntryBytes; // a loop polls once more
         }
         TranslationBlock? block = FindBlock(rip, BlockMode.None, out fault);
         if (block == null)
@@ -132,13 +132,19 @@ internal sealed unsafe partial class SoftVcpu
         return true;
     }
 
+    private void EmptyJump(ulong* entry, ulong tag)
+    {
+        entry[0] = tag;
+        entry[1] = (ulong)_engine.Routines.JumpEmpty;
+    }
+
     private void ClearJumps(bool kernel)
     {
         List<int> filled = kernel ? _kernelFilled : _userFilled;
         byte* table = _area + VcpuArea.JumpTable(kernel);
         foreach (int index in filled)
         {
-            *(ulong*)(table + index * 16) = VcpuArea.EmptyJump;
+            EmptyJump((ulong*)(table + index * 16), VcpuArea.EmptyJump);
         }
         filled.Clear();
     }
@@ -198,7 +204,7 @@ internal sealed unsafe partial class SoftVcpu
             ulong* entry = (ulong*)(table + index * 16);
             if (entry[1] == (ulong)block.Code && entry[0] != VcpuArea.EmptyJump)
             {
-                entry[0] = VcpuArea.EmptyJump - 2; // stays in the list, matches nothing
+                EmptyJump(entry, VcpuArea.EmptyJump - 2); // stays in the list, matches nothing
             }
         }
     }

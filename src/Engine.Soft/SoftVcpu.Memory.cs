@@ -20,6 +20,11 @@ internal sealed unsafe partial class SoftVcpu
 {
     private ulong _kernelRoot, _userRoot;
 
+    /// <summary>The four tables in the order of <see cref="VcpuArea"/>: kernel read, kernel write, user read, user write.</summary>
+    private readonly TlbTable[] _tlb = new TlbTable[4];
+
+    private TlbTable TlbOf(int table) => _tlb[(table - VcpuArea.KernelRead) / VcpuArea.TlbTableBytes];
+
     public ulong KernelRoot
     {
         get => _kernelRoot;
@@ -27,7 +32,8 @@ internal sealed unsafe partial class SoftVcpu
         {
             _kernelRoot = value;
             Counters.KernelRootChanges++;
-            ClearLowerHalf(VcpuArea.KernelRead, 2);
+            TlbOf(VcpuArea.KernelRead).ClearLowerHalf();
+            TlbOf(VcpuArea.KernelWrite).ClearLowerHalf();
             if ((long)_head->KernelStackTag >= 0)
             {
                 _head->KernelStackTag = VcpuArea.EmptyTag;
@@ -48,7 +54,8 @@ internal sealed unsafe partial class SoftVcpu
     private void FlushUser()
     {
         Counters.UserFlushes++;
-        ClearTlb(VcpuArea.UserRead, 2);
+        TlbOf(VcpuArea.UserRead).Clear();
+        TlbOf(VcpuArea.UserWrite).Clear();
         _head->UserStackTag = VcpuArea.EmptyTag;
         ForgetUserCode();
     }
@@ -56,7 +63,10 @@ internal sealed unsafe partial class SoftVcpu
     public void FlushTlb()
     {
         Counters.FullFlushes++;
-        ClearTlb(VcpuArea.KernelRead, 4);
+        foreach (TlbTable table in _tlb)
+        {
+            table.Clear();
+        }
         ForgetStacks();
         ForgetUserCode();
         VerifyKernelCode();
@@ -65,78 +75,25 @@ internal sealed unsafe partial class SoftVcpu
     public void FlushPage(ulong va)
     {
         ulong page = va & ~0xfffUL;
-        int entry = EntryOf(va);
-        for (int table = VcpuArea.KernelRead; table <= VcpuArea.UserWrite; table += VcpuArea.TlbTableBytes)
+        foreach (TlbTable table in _tlb)
         {
-            ulong* tag = (ulong*)(_area + table + entry);
-            if (*tag == page)
-            {
-                *tag = VcpuArea.EmptyTag;
-            }
+            table.Remove(page);
         }
         ForgetStacks();
         FlushCodePage(page);
     }
 
-    private static int EntryOf(ulong va) => (int)(va >> VcpuArea.TlbShift) & (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes;
-
-    /// <summary>Drops entries of addresses below the hole: tags with a clear top bit.</summary>
-    private void ClearLowerHalf(int table, int tables)
-    {
-        byte* p = _area + table;
-        for (byte* end = p + tables * VcpuArea.TlbTableBytes; p < end; p += VcpuArea.TlbEntryBytes)
-        {
-            if (*(long*)p >= 0)
-            {
-                *(ulong*)p = VcpuArea.EmptyTag;
-            }
-        }
-    }
-
     internal void DropWriteEntries(byte* hostPage)
     {
-        foreach (int table in (ReadOnlySpan<int>)[VcpuArea.KernelWrite, VcpuArea.UserWrite])
-        {
-            byte* p = _area + table;
-            for (int n = 0; n < VcpuArea.TlbTableBytes; n += VcpuArea.TlbEntryBytes)
-            {
-                if (*(byte**)(p + n + VcpuArea.TlbHost) == hostPage)
-                {
-                    *(ulong*)(p + n) = VcpuArea.EmptyTag;
-                }
-            }
-        }
+        TlbOf(VcpuArea.KernelWrite).RemoveHostPage(hostPage);
+        TlbOf(VcpuArea.UserWrite).RemoveHostPage(hostPage);
         ForgetStacks();
-    }
-
-    private void SetEntry(int table, ulong va, byte* page)
-    {
-        ulong* entry = (ulong*)(_area + table + EntryOf(va));
-        ulong tag = va & ~0xfffUL;
-        entry[0] = tag;
-        entry[VcpuArea.TlbDelta / 8] = (ulong)page - tag;
-        entry[VcpuArea.TlbHost / 8] = (ulong)page;
     }
 
     private void ForgetStacks()
     {
         _head->UserStackTag = VcpuArea.EmptyTag;
         _head->KernelStackTag = VcpuArea.EmptyTag;
-    }
-
-    private void ClearTlb(int table, int tables)
-    {
-        byte* p = _area + table;
-        for (byte* end = p + tables * VcpuArea.TlbTableBytes; p < end; p += VcpuArea.TlbEntryBytes)
-        {
-            *(ulong*)p = VcpuArea.EmptyTag;
-        }
-    }
-
-    private byte* Probe(int table, ulong va)
-    {
-        ulong* entry = (ulong*)(_area + table + EntryOf(va));
-        return entry[0] == (va & ~0xfffUL) ? (byte*)entry[VcpuArea.TlbHost / 8] + (va & 0xfff) : null;
     }
 
     private MissResult FillTlb(ulong va, bool write, bool kernel, out VcpuExit fault)
@@ -158,13 +115,13 @@ internal sealed unsafe partial class SoftVcpu
         bool open = write || (t.WriteReady && t.Frame >= 0 && frames.Has(t.Frame, FrameFlags.Dirty));
         if (open && t.Frame >= 0 && TryOpenForWrite(frames, t.Frame))
         {
-            SetEntry(VcpuArea.WriteTable(kernel), va, t.Page);
+            TlbOf(VcpuArea.WriteTable(kernel)).Set(va, t.Page);
         }
         else if (write)
         {
             return MissResult.CodePage;
         }
-        SetEntry(VcpuArea.ReadTable(kernel), va, t.Page);
+        TlbOf(VcpuArea.ReadTable(kernel)).Set(va, t.Page);
         return MissResult.Filled;
     }
 
@@ -207,14 +164,14 @@ internal sealed unsafe partial class SoftVcpu
         while (!destination.IsEmpty)
         {
             int n = Math.Min(destination.Length, GuestFrames.PageSize - (int)(va & 0xfff));
-            byte* host = Probe(VcpuArea.ReadTable(kernel), va);
+            byte* host = TlbOf(VcpuArea.ReadTable(kernel)).Probe(va);
             if (host == null)
             {
                 if (FillTlb(va, false, kernel, out fault) == MissResult.Fault)
                 {
                     return false;
                 }
-                host = Probe(VcpuArea.ReadTable(kernel), va);
+                host = TlbOf(VcpuArea.ReadTable(kernel)).Probe(va);
             }
             new ReadOnlySpan<byte>(host, n).CopyTo(destination);
             destination = destination[n..];
@@ -228,7 +185,7 @@ internal sealed unsafe partial class SoftVcpu
     {
         fault = default;
         code = false;
-        byte* host = Probe(VcpuArea.WriteTable(kernel), va);
+        byte* host = TlbOf(VcpuArea.WriteTable(kernel)).Probe(va);
         if (host != null)
         {
             return host;
@@ -236,7 +193,7 @@ internal sealed unsafe partial class SoftVcpu
         switch (FillTlb(va, true, kernel, out fault))
         {
             case MissResult.Filled:
-                return Probe(VcpuArea.WriteTable(kernel), va);
+                return TlbOf(VcpuArea.WriteTable(kernel)).Probe(va);
             case MissResult.CodePage:
                 code = true;
                 _engine.Walker.TryWalk(kernel ? _kernelRoot : _userRoot, va, AccessKind.Write, kernel, true, out Translation t);
@@ -309,12 +266,16 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>True when two addresses lie in the same physical page.</summary>
     internal bool SamePage(ulong first, ulong second, bool kernel)
     {
-        byte* a = Probe(VcpuArea.ReadTable(kernel), first), b = Probe(VcpuArea.ReadTable(kernel), second);
+        byte* a = TlbOf(VcpuArea.ReadTable(kernel)).Probe(first), b = TlbOf(VcpuArea.ReadTable(kernel)).Probe(second);
         return a != null && b != null && (ulong)a >> 12 == (ulong)b >> 12;
     }
 
     /// <summary>The 32 bytes of ymm n.</summary>
-    internal Span<byte> Vector(int n) => new(_area + VcpuArea.Ymm + n * 32, 32);
+    internal Span<byte> Vector(int n)
+    {
+        _head->WideVectors_ = 1;
+        return new(_area + VcpuArea.Ymm + n * 32, 32);
+    }
 
     /// <summary>The 8 bytes of mm n; on the vCPU's own thread only.</summary>
     internal void ReadMmx(int n, Span<byte> destination)

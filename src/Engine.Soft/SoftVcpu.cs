@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using System.Threading;
 using Iced.Intel;
 using Ryokan.Engine.Soft.Diagnostics;
@@ -66,9 +65,15 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Registers.LongCode = 1;
         *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;
         *(uint*)(_area + VcpuArea.Xsave + 24) = 0x1f80;
-        ClearTlb(VcpuArea.KernelRead, 4);
+        for (int table = 0; table < _tlb.Length; table++)
+        {
+            _tlb[table] = new TlbTable(_area + VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
+        }
         ForgetStacks();
-        ClearTable(VcpuArea.KernelJumps, 2 * VcpuArea.JumpEntries, VcpuArea.EmptyJump);
+        for (int n = 0; n < 2 * VcpuArea.JumpEntries; n++)
+        {
+            EmptyJump((ulong*)(_area + VcpuArea.KernelJumps + n * 16), VcpuArea.EmptyJump);
+        }
     }
 
     public void Dispose() => Libc.Munmap((nint)_mapping, VcpuArea.StackBytes + VcpuArea.Bytes);
@@ -109,8 +114,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         }
         else if ((requests & VcpuRequest.FlushWrites) != 0)
         {
-            ClearTlb(VcpuArea.KernelWrite, 1);
-            ClearTlb(VcpuArea.UserWrite, 1);
+            TlbOf(VcpuArea.KernelWrite).Clear();
+            TlbOf(VcpuArea.UserWrite).Clear();
             ForgetStacks();
         }
         if ((requests & VcpuRequest.FlushJumps) != 0)
@@ -270,9 +275,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
 
     private bool HandleJumpMiss(ref VcpuExit exit)
     {
-        int table = VcpuArea.JumpTable(_head->Registers.KernelMode != 0);
-        ulong tag = *(ulong*)(_area + table + _head->Temp1 * 8);
-        _head->Registers.Rip = _head->Temp0 - tag;
+        _head->Registers.Rip = _head->Temp0 - _head->Temp1;
         if (_head->Registers.LongCode == 0)
         {
             _head->Registers.Rip = (uint)_head->Registers.Rip;
@@ -567,16 +570,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 source.Slice(576 + n * 16, 16).CopyTo(upper);
             }
         }
+        _head->WideVectors_ = 1;
         _hasX87 = false; // loaded at the next Run, on the vCPU's own thread
-    }
-
-    private void ClearTable(int table, int entries, ulong tag)
-    {
-        Vector256<ulong> empty = Vector256.Create(tag, 0, tag, 0);
-        byte* p = _area + table;
-        for (int n = 0; n < entries * 16; n += 32)
-        {
-            empty.Store((ulong*)(p + n));
-        }
     }
 }

@@ -12,18 +12,18 @@ internal static class VcpuArea
 {
     public const int StackBytes = 256 << 10;
 
-    /// <summary>Entries of each soft TLB table; 32 bytes each: tag (page address), delta (host - guest address), host page.</summary>
-    public const int TlbEntries = 1024;
-    public const int TlbEntryBytes = 32;
+    /// <summary>Entries of each soft TLB table; 16 bytes each: tag (page address), host page.</summary>
+    public const int TlbEntries = 4096;
+    public const int TlbEntryBytes = 16;
 
     /// <summary>Right shift that turns a page number in place into an entry's offset.</summary>
-    public const byte TlbShift = 7;
+    public const byte TlbShift = 8;
 
-    /// <summary>Offsets in an entry.</summary>
-    public const int TlbDelta = 8, TlbHost = 16;
+    /// <summary>Offset of the host page in an entry.</summary>
+    public const int TlbHost = 8;
     public const int TlbTableBytes = TlbEntries * TlbEntryBytes;
 
-    /// <summary>Entries of each jump cache; 16 bytes each: guest address, code.</summary>
+    /// <summary>Entries of each jump cache; 16 bytes each: minus the guest address, code. The code of an empty entry is a routine.</summary>
     public const int JumpEntries = 8192;
     public const int JumpTableBytes = JumpEntries * 16;
 
@@ -60,6 +60,7 @@ internal static class VcpuArea
         [FieldOffset(Mask15)] public ulong Mask15_;
         [FieldOffset(HighMask)] public ulong HighMask_;
         [FieldOffset(TlbMask)] public ulong TlbMask_;
+        [FieldOffset(WideVectors)] public byte WideVectors_;
         [FieldOffset(StackTag)] public ulong UserStackTag;
         [FieldOffset(StackDelta)] public ulong UserStackDelta;
         [FieldOffset(StackTag + 16)] public ulong KernelStackTag;
@@ -78,7 +79,10 @@ internal static class VcpuArea
     /// <summary>Page of the stack and host - guest address: two pairs, user then kernel.</summary>
     public const int StackTag = 0x1c8, StackDelta = 0x1d0;
 
-    /// <summary>Deltas of the groups of the block that runs.</summary>
+    /// <summary>Byte: not zero when a vector register may have something in its upper half.</summary>
+    public const int WideVectors = 0x1f0;
+
+    /// <summary>Host addresses of the groups of the block that runs.</summary>
     public const int GroupSlot0 = 0x180 + 0x280, GroupSlots = 8;
 
     /// <summary>ymm0-15, 32 bytes each.</summary>

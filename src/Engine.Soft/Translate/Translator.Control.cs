@@ -13,17 +13,9 @@ internal sealed unsafe partial class Translator
     /// </summary>
     private void EmitJumpCache()
     {
-        int table = VcpuArea.JumpTable(_kernel);
-        _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.JumpMaskNow));
         _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0));
-        _w.Load64(Rdx, Mem.Area(table, Temp1, 8)); // minus the address
-        _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 0));
-        _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
-        int hit = _w.Jrcxz();
-        _external.Add((_w.Jmp(), (nint)_routines.JumpMiss));
-        _w.PatchShort(hit);
-        _w.JmpMem(Mem.Area(table + 8, Temp1, 8));
+        _w.JmpMem(Mem.Area(VcpuArea.JumpTable(_kernel) + 8, Temp1, 8)); // which checks that it was meant: EmitIndirectEntry
     }
 
     /// <summary>Goes on at a page offset, unconditionally. <paramref name="from"/>: offset of the jump.</summary>
@@ -33,6 +25,11 @@ internal sealed unsafe partial class Translator
         {
             EmitGuestAddress(Temp0, target);
             EmitJumpCache();
+            return;
+        }
+        if (_isLoop && target == _key.Offset)
+        {
+            _w.PatchRelative(_w.Jmp(), _loopHead);
             return;
         }
         if (target <= from)
@@ -94,6 +91,11 @@ internal sealed unsafe partial class Translator
     private void EmitTaken(in Instruction i, Condition condition)
     {
         long target = Target(i);
+        if (_isLoop && target == _key.Offset)
+        {
+            _w.PatchRelative(_w.Jcc(condition), _loopHead);
+            return;
+        }
         bool flagsLive = LiveAtTarget(i) != 0;
         if (target >= 0 && target < PageSize && target > (long)i.IP)
         {

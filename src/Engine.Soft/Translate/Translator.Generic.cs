@@ -154,7 +154,7 @@ internal sealed unsafe partial class Translator
             // gather the address in one register: TEMP0, or TEMP1 when RCX is needed for something else
             bool needRcx = wantsRcx || (high && subs.HostOf(1) >= 0);
             int address = !needRcx ? Temp0 : high ? Borrow(i, subs, true, borrowed, ref borrows) : Temp1;
-            if (m.Index >= 0 || address != m.Base)
+            if (m.Index >= 0 || address != m.Base || m.Displacement != 0)
             {
                 _w.Lea64(address, m);
             }

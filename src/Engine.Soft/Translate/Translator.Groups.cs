@@ -43,7 +43,10 @@ internal sealed unsafe partial class Translator
     /// <summary>Group of an instruction's memory operand, and of its push, pop, call or return.</summary>
     private readonly int[] _operandGroup = new int[MaxInstructions], _stackGroup = new int[MaxInstructions];
 
-    /// <summary>Group whose delta (host address - guest address) is in TEMP1, or none.</summary>
+    /// <summary>First byte of the operand, in bytes from the base register's value when its version began.</summary>
+    private readonly int[] _operandLow = new int[MaxInstructions];
+
+    /// <summary>Group whose host address (the stack: host - guest address) is in TEMP1, or none.</summary>
     private int _temp1Group = None;
 
     private readonly Dictionary<int, int> _open = [];
@@ -99,6 +102,7 @@ internal sealed unsafe partial class Translator
         }
         if (IsGroupable(i))
         {
+            _operandLow[n] = _offset[GprNumber(i.MemoryBase)] + (int)i.MemoryDisplacement64;
             _operandGroup[n] = Join(GprNumber(i.MemoryBase), (int)i.MemoryDisplacement64, OperandBytes(i),
                 rule == Rule.Generic && InstructionClass.WritesMemory(i));
         }
@@ -239,8 +243,8 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>
-    /// Host operand of an access in a group, relative to the base register's current value; emits the group's check when this
-    /// is its first access. Leaves the delta in TEMP1.
+    /// Host operand of an access in a group; emits the group's check when this is its first access. TEMP1 then holds the group's host
+    /// address, for the stack the difference between host and guest addresses.
     /// </summary>
     private Mem EmitGrouped(in Instruction i, int g, int displacement, bool flagsLive)
     {
@@ -252,6 +256,7 @@ internal sealed unsafe partial class Translator
             if (stack)
             {
                 EmitStackCheck(i, group, flagsLive);
+                _temp1Group = None;
             }
             else
             {
@@ -259,18 +264,12 @@ internal sealed unsafe partial class Translator
                 _temp1Group = g;
             }
         }
-        int @base = Of(group.Base);
         if (_temp1Group != g)
         {
             _w.Load64(Temp1, Mem.Area(stack ? VcpuArea.StackDeltaOf(_kernel) : group.Slot));
             _temp1Group = g;
         }
-        if (@base < 0)
-        {
-            _w.Load64(Temp0, Mem.Area(Slot(group.Base)));
-            @base = Temp0;
-        }
-        return new Mem(@base, Temp1, 1, displacement);
+        return stack ? new Mem(GuestRsp, Temp1, 1, displacement) : Mem.At(Temp1, _operandLow[_now] - group.Low);
     }
 
     private void EmitLowAddress(in Group group)
@@ -285,7 +284,7 @@ internal sealed unsafe partial class Translator
         EmitLowAddress(group);
         Site site = SiteOf(i, SiteKind.Group, group.High - group.Low);
         site.Write = group.Write;
-        EmitCheck(ref site, start, flagsLive, wantDelta: true, out _);
+        EmitCheck(ref site, start, flagsLive, wantPointer: true, out _);
         _w.Store64(Mem.Area(group.Slot), Temp1);
     }
 

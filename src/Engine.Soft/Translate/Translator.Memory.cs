@@ -129,16 +129,17 @@ internal sealed unsafe partial class Translator
     private Mem EmitCheck(ref Site site, int start, bool flagsLive, out int index) =>
         EmitCheck(ref site, start, flagsLive, false, out index);
 
-    /// <summary>The same; with <paramref name="wantDelta"/> TEMP1 = host - guest address instead, and no operand.</summary>
-    private Mem EmitCheck(ref Site site, int start, bool flagsLive, bool wantDelta, out int index)
+    /// <summary>The same; with <paramref name="wantPointer"/> TEMP1 = the host address instead.</summary>
+    private Mem EmitCheck(ref Site site, int start, bool flagsLive, bool wantPointer, out int index)
     {
+        _temp1Group = None;
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
         site.FlagFree = flagsLive;
         site.Resume = start;
         index = AddSite(site);
         if (flagsLive)
         {
-            return EmitFlagFreeCheck(index, table, site.Size, wantDelta);
+            return EmitFlagFreeCheck(index, table, site.Size, wantPointer);
         }
         _w.Mov32(Temp1, Temp0);
         _w.Shr32(Temp1, VcpuArea.TlbShift);
@@ -146,17 +147,21 @@ internal sealed unsafe partial class Translator
         _w.Xor64(Temp0, Mem.Area(table, Temp1, 1));
         _w.CmpImm64(Temp0, PageSize - site.Size);
         _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
-        _w.Load64(Temp1, Mem.Area(table + (wantDelta ? VcpuArea.TlbDelta : VcpuArea.TlbHost), Temp1, 1));
+        _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 1));
+        if (wantPointer)
+        {
+            _w.Lea64(Temp1, new Mem(Temp0, Temp1, 1, 0));
+        }
         return new Mem(Temp0, Temp1, 1, 0);
     }
 
     /// <summary>The same with PEXT, LEA and JRCXZ only; RDX is borrowed.</summary>
-    private Mem EmitFlagFreeCheck(int index, int table, int size, bool wantDelta)
+    private Mem EmitFlagFreeCheck(int index, int table, int size, bool wantPointer)
     {
         _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
         _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
-        _w.Lea64(Temp1, new Mem(-1, Temp1, 4, 0)); // entries of 32 bytes
+        _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0)); // entries of 16 bytes
         _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
         _w.Not64(Rdx);
         _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 1)); // offset in the page on a hit
@@ -166,14 +171,8 @@ internal sealed unsafe partial class Translator
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         _cold.Add(new Cold(_w.Jmp(), false, index, 0, false, true));
         _w.PatchShort(hit);
-        if (wantDelta)
-        {
-            _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbDelta, Temp1, 8));
-            _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
-            return default;
-        }
         _w.Load64(Temp0, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
-        _w.Lea64(Temp0, new Mem(Temp0, Rdx, 1, 0));
+        _w.Lea64(wantPointer ? Temp1 : Temp0, new Mem(Temp0, Rdx, 1, 0));
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         return new Mem(Temp0, -1, 1, 0);
     }
@@ -181,7 +180,6 @@ internal sealed unsafe partial class Translator
     /// <summary>TEMP0 = zero-extended guest memory at the address in TEMP0.</summary>
     private void EmitLoad(in Instruction i, int start, int size, bool flagsLive)
     {
-        _temp1Group = None;
         Site site = SiteOf(i, SiteKind.Load, size);
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
         switch (size)
@@ -214,18 +212,19 @@ internal sealed unsafe partial class Translator
         int host = source == StoreSource.Register ? Of(register) : -1;
         if (host < 0 && source != StoreSource.Immediate)
         {
-            if (m.Index >= 0)
+            host = Temp0;
+            if (m.Base == Temp0 || m.Index == Temp0)
             {
                 _w.Lea64(Temp0, m);
                 m = Mem.At(Temp0);
+                host = Temp1;
+                _temp1Group = None;
             }
-            _temp1Group = None;
-            host = Temp1;
             switch (source)
             {
-                case StoreSource.Register: _w.Load64(Temp1, Mem.Area(Slot(register))); break;
-                case StoreSource.Spill: _w.Load64(Temp1, Mem.Area(VcpuArea.Spill2)); break;
-                default: EmitGuestAddress(Temp1, value); break;
+                case StoreSource.Register: _w.Load64(host, Mem.Area(Slot(register))); break;
+                case StoreSource.Spill: _w.Load64(host, Mem.Area(VcpuArea.Spill2)); break;
+                default: EmitGuestAddress(host, value); break;
             }
         }
         if (source == StoreSource.Immediate)

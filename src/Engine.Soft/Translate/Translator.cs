@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using Iced.Intel;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.GuestMemory;
+using static Ryokan.Engine.Soft.Emit.HostRegisters;
 
 namespace Ryokan.Engine.Soft.Translate;
 
@@ -48,6 +49,12 @@ internal sealed unsafe partial class Translator
     private bool _long;
     private bool _kernel;
 
+    /// <summary>A branch of the block goes back to its beginning.</summary>
+    private bool _isLoop;
+
+    /// <summary>Host offset of the poll in front of a loop's first instruction.</summary>
+    private int _loopHead;
+
     /// <summary>Number of the instruction that is being emitted.</summary>
     private int _now;
 
@@ -88,6 +95,7 @@ internal sealed unsafe partial class Translator
         _temp1Group = None;
         LoadBytes(key.Frame, secondFrame);
         DecodeBlock(secondFrame >= 0);
+        _isLoop = IsLoop();
         ComputeLiveness();
         PlanGroups();
         _w.Reset();
@@ -98,14 +106,15 @@ internal sealed unsafe partial class Translator
         _external.Clear();
         _siteWords.Clear();
         EmitIndirectEntry();
+        EmitLoopHead();
         int local = _w.Length;
         EmitBody();
         EmitCold();
         return Finish(local, secondFrame, id);
     }
 
-    /// <summary>Length of the entry that sets the page base; 0 for kernel code.</summary>
-    public static int IndirectEntryBytes(bool kernel) => kernel ? 0 : 26;
+    /// <summary>Length of the entry that the jump cache leads to.</summary>
+    public const int IndirectEntryBytes = 40;
 
     private void LoadBytes(long frame, long secondFrame)
     {
@@ -314,24 +323,76 @@ internal sealed unsafe partial class Translator
     // ---- emission ------------------------------------------------------------------------------------
 
     /// <summary>
-    /// Jump-cache entry of position-independent code: the address that was looked up is in the jump-cache
-    /// entry whose doubled index is in TEMP1; the page base follows from it.
+    /// Where the jump cache leads to, with the wanted address in TEMP0 and the doubled index of the entry in TEMP1: goes on only when this
+    /// block is at that address, and sets the page base of position-independent code. Touches no flag.
     /// </summary>
     private void EmitIndirectEntry()
     {
+        ulong minus = 0 - (_pageVa + (ulong)_key.Offset);
+        int there;
+        if (_kernel && (long)minus == (int)minus)
+        {
+            _w.Lea64(Temp0, Mem.At(Temp0, (int)minus));
+            there = _w.Jrcxz();
+            _w.MovImm(Temp1, minus);
+        }
+        else if (_kernel)
+        {
+            _w.MovImm(Temp1, minus);
+            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
+            there = _w.Jrcxz();
+        }
+        else
+        {
+            _w.Load64(Temp1, Mem.Area(VcpuArea.UserJumps, Temp1, 8)); // minus the address
+            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
+            there = _w.Jrcxz();
+        }
+        _external.Add((_w.Jmp(), (nint)_routines.JumpMiss));
         if (_kernel)
         {
-            return;
+            while (_w.Length < IndirectEntryBytes)
+            {
+                _w.Byte(0x90); // never run
+            }
+            _w.PatchShort(there);
         }
-        _w.Load64(HostRegisters.Temp0, Mem.Area(VcpuArea.UserJumps, HostRegisters.Temp1, 8));
-        _w.Not64(HostRegisters.Temp0); // entries hold minus the address
-        _w.Lea64(HostRegisters.Temp0, new Mem(HostRegisters.Temp0, -1, 1, 1 - _key.Offset));
-        _w.Store64(Mem.Area(VcpuArea.CodeBase), HostRegisters.Temp0);
-        while (_w.Length < IndirectEntryBytes(false))
+        else
         {
-            _w.Byte(0x90);
+            _w.PatchShort(there);
+            _w.Not64(Temp1);
+            _w.Lea64(Temp1, Mem.At(Temp1, 1 - _key.Offset));
+            _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp1);
+            _w.Nop(IndirectEntryBytes - _w.Length);
         }
-        Debug.Require(_w.Length == IndirectEntryBytes(false), "indirect entry length");
+        Debug.Require(_w.Length == IndirectEntryBytes, "indirect entry length");
+    }
+
+    private bool IsLoop()
+    {
+        if ((_key.Mode & BlockMode.SingleStep) != 0)
+        {
+            return false;
+        }
+        for (int n = 0; n < _count; n++)
+        {
+            ref readonly Instruction i = ref _code[n];
+            if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch && IsNear(i) && Target(i) == _key.Offset)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Where a loop comes back to: the poll, once a round.</summary>
+    private void EmitLoopHead()
+    {
+        _loopHead = _w.Length;
+        if (_isLoop)
+        {
+            EmitPoll(_key.Offset, _liveIn[0] != 0);
+        }
     }
 
     private void EmitBody()
@@ -386,10 +447,15 @@ internal sealed unsafe partial class Translator
                 }
                 break;
             default:
+                _temp1Group = LeavesTemp1(i) ? keep : None;
                 EmitSpecial(n, i);
                 break;
         }
     }
+
+    /// <summary>Special rules that say by themselves when they use TEMP1 for something else.</summary>
+    private bool LeavesTemp1(in Instruction i) => _long && (i.FlowControl == FlowControl.ConditionalBranch
+        || i.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret);
 
     /// <summary>Floating point while CR0.TS is set: C# raises #NM.</summary>
     private bool IsDenied(in Instruction i) => (_key.Mode & BlockMode.TaskSwitched) != 0 && FloatingPoint.Uses(i);
