@@ -27,8 +27,11 @@ internal sealed unsafe partial class Translator
         /// <summary>Covered range, in bytes from the base register's value when the group's version of it began.</summary>
         public int Low, High;
 
-        /// <summary>The base register's offset from that value at the first access.</summary>
+        /// <summary>The base register's offset from that value where the check is made.</summary>
         public int FirstOffset;
+
+        /// <summary>Number of the instruction in front of which the check is made.</summary>
+        public int CheckAt;
         public int Count;
 
         /// <summary>Conditional branches before the first access.</summary>
@@ -67,6 +70,7 @@ internal sealed unsafe partial class Translator
         _branches = 0;
         for (int n = 0; n < _count; n++)
         {
+            _planned = n;
             PlanInstruction(n, _code[n]);
         }
         int slots = 0;
@@ -86,11 +90,96 @@ internal sealed unsafe partial class Translator
                 _operandGroup[n] = None;
             }
         }
+        _earlyChecks.Clear();
+        for (int g = 0; g < _groupCount; g++)
+        {
+            if (!IsAlone(_groups[g]))
+            {
+                MoveCheckUp(ref _groups[g], g);
+            }
+        }
     }
 
-    /// <summary>Nothing to share: an ordinary check does it.</summary>
-    private int _branches;
+    /// <summary>Groups whose check is made before their first access.</summary>
+    private readonly List<int> _earlyChecks = [];
 
+    /// <summary>
+    /// Where flags are live at a group's first access, its check is made in front of an earlier instruction that does not need them, as
+    /// far as the base register's value is known there and no branch lies between. A check has no effect but to leave for the
+    /// ungrouped variant, which faults exactly.
+    /// </summary>
+    private void MoveCheckUp(ref Group group, int g)
+    {
+        int offset = group.FirstOffset;
+        for (int n = group.CheckAt; n >= 0; n--)
+        {
+            if (_liveIn[n] == 0)
+            {
+                if (n != group.CheckAt)
+                {
+                    group.CheckAt = n;
+                    group.FirstOffset = offset;
+                    _earlyChecks.Add(g);
+                }
+                return;
+            }
+            if (n == 0 || _code[n - 1].FlowControl != FlowControl.Next || !TryStepOf(_code[n - 1], group.Base, out int step))
+            {
+                return;
+            }
+            offset -= step;
+        }
+    }
+
+    /// <summary>By how much an instruction moves a register; false when it gives it a value that is not known.</summary>
+    private static bool TryStepOf(in Instruction i, int register, out int step)
+    {
+        step = 0;
+        if (register == (int)Gpr.Rsp && i.Mnemonic is Mnemonic.Push or Mnemonic.Pop)
+        {
+            step = i.Mnemonic == Mnemonic.Push ? -8 : 8;
+            return i.Mnemonic == Mnemonic.Push || GprNumber(i.GetOpRegister(0)) != (int)Gpr.Rsp;
+        }
+        if ((RegisterWrites.Of(i) >> register & 1) == 0)
+        {
+            return i.Mnemonic != Mnemonic.Pop || GprNumber(i.GetOpRegister(0)) != register;
+        }
+        step = ConstantStep(i, out int stepped);
+        return stepped == register;
+    }
+
+    private void EmitEarlyChecks(int n, in Instruction i)
+    {
+        foreach (int g in _earlyChecks)
+        {
+            if (_groups[g].CheckAt == n && !_groups[g].Emitted)
+            {
+                FlushStack();
+                EmitFirstCheck(i, g, false);
+            }
+        }
+    }
+
+    private void EmitFirstCheck(in Instruction i, int g, bool flagsLive)
+    {
+        ref Group group = ref _groups[g];
+        group.Emitted = true;
+        if (group.Base == (int)Gpr.Rsp)
+        {
+            EmitStackCheck(i, group, flagsLive);
+            _temp1Group = None;
+        }
+        else
+        {
+            EmitGroupCheck(i, group, flagsLive);
+            _temp1Group = g;
+        }
+    }
+
+    /// <summary>While groups are planned: conditional branches so far, and the number of the instruction.</summary>
+    private int _branches, _planned;
+
+    /// <summary>Nothing to share: an ordinary check does it.</summary>
     private static bool IsAlone(in Group group) => group.Base != (int)Gpr.Rsp && group.Slot == None;
 
     private void PlanInstruction(int n, in Instruction i)
@@ -236,7 +325,7 @@ internal sealed unsafe partial class Translator
         _groups[_groupCount] = new Group
         {
             Base = register, Write = write, Low = (int)low, High = (int)low + size, FirstOffset = _offset[register], Count = 1,
-            Branches = _branches,
+            Branches = _branches, CheckAt = _planned,
         };
         _open[write ? writeKey : key] = _groupCount;
         return _groupCount++;
@@ -252,24 +341,14 @@ internal sealed unsafe partial class Translator
         bool stack = group.Base == (int)Gpr.Rsp;
         if (!group.Emitted)
         {
-            group.Emitted = true;
-            if (stack)
-            {
-                EmitStackCheck(i, group, flagsLive);
-                _temp1Group = None;
-            }
-            else
-            {
-                EmitGroupCheck(i, group, flagsLive);
-                _temp1Group = g;
-            }
+            EmitFirstCheck(i, g, flagsLive);
         }
         if (_temp1Group != g)
         {
             _w.Load64(Temp1, Mem.Area(stack ? VcpuArea.StackDeltaOf(_kernel) : group.Slot));
             _temp1Group = g;
         }
-        return stack ? new Mem(GuestRsp, Temp1, 1, displacement) : Mem.At(Temp1, _operandLow[_now] - group.Low);
+        return stack ? new Mem(GuestRsp, Temp1, 1, displacement + _pendingStack) : Mem.At(Temp1, _operandLow[_now] - group.Low);
     }
 
     private void EmitLowAddress(in Group group)

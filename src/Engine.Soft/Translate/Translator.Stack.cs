@@ -10,6 +10,72 @@ internal sealed unsafe partial class Translator
 {
     private int SlotBytes => _long ? 8 : 4;
 
+    /// <summary>What guest RSP has to be moved by before anything but a grouped stack access may see it.</summary>
+    private int _pendingStack;
+
+    /// <summary>
+    /// True for instructions that cannot leave the block and do not look at RSP: adjustments before them may wait and be made at once.
+    /// </summary>
+    private bool KeepsStackPending(int n, in Instruction i)
+    {
+        if (_pendingStack == 0 && _stackGroup[n] < 0)
+        {
+            return true;
+        }
+        int group = _stackGroup[n];
+        if (group >= 0)
+        {
+            return _groups[group].Emitted && IsDeferrable(i);
+        }
+        return InstructionClass.RuleOf(i) is Rule.Generic or Rule.Nop && !IsDenied(i) && MemoryOperand(i) < 0 && !UsesStackPointer(i)
+            && i.Mnemonic is Mnemonic.Mov or Mnemonic.Xor or Mnemonic.Add or Mnemonic.Sub or Mnemonic.And or Mnemonic.Or or Mnemonic.Cmp
+                or Mnemonic.Test or Mnemonic.Movzx or Mnemonic.Movsxd or Mnemonic.Nop or Mnemonic.Endbr64;
+    }
+
+    /// <summary>Pushes and pops of registers that the translator holds in registers, and returns.</summary>
+    private static bool IsDeferrable(in Instruction i) => i.Mnemonic switch
+    {
+        Mnemonic.Push => i.GetOpKind(0) == OpKind.Register && IsHeldAndNotStack(i.GetOpRegister(0)),
+        Mnemonic.Pop => IsHeldAndNotStack(i.GetOpRegister(0)),
+        Mnemonic.Ret => true,
+        _ => false,
+    };
+
+    private static bool IsHeldAndNotStack(Register r) => GprNumber(r) != (int)Gpr.Rsp && Of(GprNumber(r)) >= 0;
+
+    private static bool UsesStackPointer(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Register && IsGpr(i.GetOpRegister(n)) && GprNumber(i.GetOpRegister(n)) == (int)Gpr.Rsp
+                && !IsHighByte(i.GetOpRegister(n)))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private void FlushStack()
+    {
+        if (_pendingStack != 0)
+        {
+            _w.Lea64(GuestRsp, Mem.At(GuestRsp, _pendingStack));
+            _pendingStack = 0;
+        }
+    }
+
+    /// <summary>Moves guest RSP, at once or, in a block whose stack accesses are checked together, when it is next looked at.</summary>
+    private void AdjustStack(int bytes)
+    {
+        if (_stackGroup[_now] >= 0)
+        {
+            _pendingStack += bytes;
+            return;
+        }
+        EmitAdjustStack(bytes);
+    }
+
     private void EmitAdjustStack(int bytes)
     {
         var sum = Mem.At(GuestRsp, bytes);
@@ -50,7 +116,7 @@ internal sealed unsafe partial class Translator
             EmitPushAddress();
             EmitStore(i, start, SlotBytes, flagsLive, source, register, value);
         }
-        EmitAdjustStack(-SlotBytes);
+        AdjustStack(-SlotBytes);
     }
 
     private void EmitPush(in Instruction i, bool flagsLive)
@@ -77,10 +143,11 @@ internal sealed unsafe partial class Translator
         if (_stackGroup[_now] >= 0 && home >= 0 && target != (int)Gpr.Rsp)
         {
             _w.Load64(home, EmitGrouped(i, _stackGroup[_now], 0, flagsLive));
-            EmitAdjustStack(SlotBytes);
+            AdjustStack(SlotBytes);
             return;
         }
         EmitTop(i, flagsLive);
+        FlushStack();
         EmitAdjustStack(SlotBytes);
         StoreGuest(Temp0, GprNumber(i.GetOpRegister(0)));
     }
@@ -139,6 +206,7 @@ internal sealed unsafe partial class Translator
         {
             EmitPushValue(i, flagsLive, StoreSource.GuestAddress, 0, back);
         }
+        FlushStack();
         if (i.FlowControl == FlowControl.IndirectCall)
         {
             _w.Load64(Temp0, Mem.Area(VcpuArea.CallTarget));
@@ -146,14 +214,15 @@ internal sealed unsafe partial class Translator
         }
         else
         {
-            EmitDirectExit(Target(i), (int)i.IP, true);
+            EmitDirectExit(Target(i), -1, true); // no poll: what is called returns, which is one, or overflows its stack
         }
     }
 
     private void EmitReturn(in Instruction i)
     {
         EmitTop(i, true);
-        EmitAdjustStack(SlotBytes + (i.OpCount > 0 ? (int)i.GetImmediate(0) : 0));
+        AdjustStack(SlotBytes + (i.OpCount > 0 ? (int)i.GetImmediate(0) : 0));
+        FlushStack();
         EmitJumpCache();
     }
 }

@@ -93,6 +93,7 @@ internal sealed unsafe partial class Translator
         _kernel = (key.Mode & BlockMode.Kernel) != 0;
         _long = (key.Mode & BlockMode.Long) != 0;
         _temp1Group = None;
+        _pendingStack = 0;
         LoadBytes(key.Frame, secondFrame);
         DecodeBlock(secondFrame >= 0);
         _isLoop = IsLoop();
@@ -344,27 +345,18 @@ internal sealed unsafe partial class Translator
         }
         else
         {
+            _w.Lea64(Temp0, Mem.At(Temp0, -_key.Offset));
+            _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0); // for nothing when the check fails: C# sets it then
             _w.Load64(Temp1, Mem.Area(VcpuArea.UserJumps, Temp1, 8)); // minus the address
-            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
+            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, _key.Offset));
             there = _w.Jrcxz();
         }
         _external.Add((_w.Jmp(), (nint)_routines.JumpMiss));
-        if (_kernel)
+        while (_w.Length < IndirectEntryBytes)
         {
-            while (_w.Length < IndirectEntryBytes)
-            {
-                _w.Byte(0x90); // never run
-            }
-            _w.PatchShort(there);
+            _w.Byte(0x90); // never run
         }
-        else
-        {
-            _w.PatchShort(there);
-            _w.Not64(Temp1);
-            _w.Lea64(Temp1, Mem.At(Temp1, 1 - _key.Offset));
-            _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp1);
-            _w.Nop(IndirectEntryBytes - _w.Length);
-        }
+        _w.PatchShort(there);
         Debug.Require(_w.Length == IndirectEntryBytes, "indirect entry length");
     }
 
@@ -403,12 +395,19 @@ internal sealed unsafe partial class Translator
             _map.Add((uint)_w.Length << 16 | (uint)Position(n));
             if (_w.Length > CodeBuffer.Limit || _sites.Count > MaxSites - 16)
             {
+                FlushStack();
                 EmitDirectExit(Position(n), Position(n), true);
                 return;
             }
             _now = n;
+            EmitEarlyChecks(n, i);
+            if (!KeepsStackPending(n, i))
+            {
+                FlushStack();
+            }
             EmitInstruction(n, i);
         }
+        FlushStack();
         if ((_key.Mode & BlockMode.SingleStep) != 0 && _flowsOut)
         {
             EmitExit(new Site { Kind = SiteKind.SingleStep, Guest = Position(_count - 1), Next = _end });
