@@ -80,11 +80,12 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     /// <summary>The block at a site's host address word.</summary>
     internal TranslationBlock BlockById(int id) => _blocks.ById[id];
 
-    internal TranslationBlock? BlockAtHost(byte* pc)
+    /// <summary>The block, and the page offset of the instruction, that a host address belongs to; (null, 0) for none.</summary>
+    internal (TranslationBlock? Block, int Offset) PlaceOf(byte* pc)
     {
         lock (_gate)
         {
-            return _blocks.AtHost(pc);
+            return _blocks.PlaceOf(pc);
         }
     }
 
@@ -186,6 +187,51 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             }
             to.Incoming.Add((from, siteIndex));
             PatchJump(from.Code + site.Field, to.Local);
+        }
+    }
+
+    /// <summary>From now on a group's check that fails because the range crosses a page goes on in the ungrouped variant by itself.</summary>
+    internal void LinkUngrouped(TranslationBlock from, int siteIndex, TranslationBlock to)
+    {
+        lock (_gate)
+        {
+            ref Site site = ref from.Sites[siteIndex];
+            if (!from.Valid || !to.Valid || to.SecondFrame >= 0 || site.Extended)
+            {
+                return;
+            }
+            byte* code = _translator.TranslateCrossing(from, siteIndex, out int fallback, out int field);
+            if (code == null)
+            {
+                return; // the cache is full: left to the next translation
+            }
+            site.Extended = true;
+            byte* stub = from.Code + from.Stubs[siteIndex];
+            site.Field = (int)(code + field - from.Code);
+            from.Stubs[siteIndex] = (int)(code + fallback - from.Code);
+            to.Incoming.Add((from, siteIndex));
+            PatchJump(code + field, to.Local);
+            PatchJump(stub + 1, code);
+        }
+    }
+
+    /// <summary>From now on an access that crosses a page is done by generated code when both pages are in the soft TLB.</summary>
+    internal void AddSplit(TranslationBlock block, int siteIndex)
+    {
+        lock (_gate)
+        {
+            ref Site site = ref block.Sites[siteIndex];
+            if (!block.Valid || site.Extended)
+            {
+                return;
+            }
+            byte* code = _translator.TranslateSplit(block, siteIndex, out int bytes);
+            if (code != null)
+            {
+                site.Extended = true;
+                _blocks.AddAside(code, bytes, block, site.Guest);
+                PatchJump(block.Code + block.Stubs[siteIndex] + 1, code);
+            }
         }
     }
 

@@ -61,6 +61,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Mask15_ = 15;
         _head->HighMask_ = ~0xfffUL;
         _head->TlbMask_ = (VcpuArea.TlbEntries - 1UL) << 12;
+        *(ulong*)(_area + VcpuArea.PageOffsetMask) = 0xfff;
         _head->GuestMxcsr_ = 0x1f80;
         _head->Registers.LongCode = 1;
         *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;
@@ -220,7 +221,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 return HandleMiss(block, index, page, ref exit);
             case SiteKind.Group:
             case SiteKind.StackGroup:
-                return HandleGroup(block, ref site, page, ref exit);
+                return HandleGroup(block, index, page, ref exit);
             case SiteKind.Link:
                 _head->Registers.Rip = Wrap(page, site.Next);
                 if (IsStepping)
@@ -317,14 +318,15 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     /// The range of a group is not where one check can vouch for it: fill the soft TLB and try again, or, when that is
     /// no help (two pages, a page with code, not writable), go on in the variant that checks each access.
     /// </summary>
-    private bool HandleGroup(TranslationBlock block, ref Site site, ulong page, ref VcpuExit exit)
+    private bool HandleGroup(TranslationBlock block, int index, ulong page, ref VcpuExit exit)
     {
+        ref Site site = ref block.Sites[index];
         bool kernel = _head->Registers.KernelMode != 0;
         _head->Registers.Rip = Wrap(page, site.Guest);
         bool stack = site.Kind == SiteKind.StackGroup;
-        ulong va = stack ? _head->Registers[Gpr.Rsp] + (ulong)site.Value : MissedAddress(site, kernel);
-        if ((va & 4095) + site.Size <= GuestFrames.PageSize
-            && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
+        ulong va = _head->Registers.Gpr[site.Register] + (ulong)site.Value;
+        bool crosses = (va & 4095) + site.Size > GuestFrames.PageSize;
+        if (!crosses && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
         {
             _resume = block.Code + site.Resume;
             return false;
@@ -334,6 +336,10 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         if (ungrouped == null)
         {
             return true;
+        }
+        if (crosses && _engine.Options.Chaining)
+        {
+            _engine.LinkUngrouped(block, index, ungrouped);
         }
         Continue(ungrouped.Local);
         return false;
@@ -359,6 +365,10 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             {
                 return ToPreciseFault(site, va, ref exit);
             }
+        }
+        else if (site.Size <= Translator.MaxSplitBytes && _engine.Options.Chaining)
+        {
+            _engine.AddSplit(block, index);
         }
         return site.Kind switch
         {
@@ -511,10 +521,14 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     private void HandleHostFault(out VcpuExit exit)
     {
         byte* pc = _head->FaultPc_;
-        TranslationBlock? block = _engine.BlockAtHost(pc) ?? _engine.BlockAtHost(*(byte**)(_area - 8));
+        (TranslationBlock? block, int offset) = _engine.PlaceOf(pc);
+        if (block == null)
+        {
+            (block, offset) = _engine.PlaceOf(*(byte**)(_area - 8)); // in a routine: where it was called
+        }
         Debug.Require(block != null, $"host signal {_head->FaultSignal_} outside translations");
         ulong page = block.PageVa != 0 ? block.PageVa : _head->CodeBase_;
-        _head->Registers.Rip = Wrap(page, block.GuestOffsetAt(pc));
+        _head->Registers.Rip = Wrap(page, offset);
         exit = FaultOf(_head->FaultSignal_, _head->FaultVector_);
     }
 

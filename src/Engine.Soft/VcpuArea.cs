@@ -24,11 +24,11 @@ internal static class VcpuArea
     public const int TlbTableBytes = TlbEntries * TlbEntryBytes;
 
     /// <summary>Entries of each jump cache; 16 bytes each: minus the guest address, code. The code of an empty entry is a routine.</summary>
-    public const int JumpEntries = 8192;
+    public const int JumpEntries = 32768;
     public const int JumpTableBytes = JumpEntries * 16;
 
     /// <summary>Bits of a guest address that select a jump-cache entry (by PEXT).</summary>
-    public const ulong JumpMask = 0x7ffc;
+    public const ulong JumpMask = 0x1fffc;
 
     /// <summary>Tag of an empty TLB entry: a non-canonical page; its host page is 0, which faults safely.</summary>
     public const ulong EmptyTag = 0x8000_0000_0000_0000;
@@ -91,6 +91,15 @@ internal static class VcpuArea
 
     /// <summary>XSAVE image (legacy area, header) used to read and write the x87 state; 64-byte aligned.</summary>
     public const int Xsave = HeadBytes;
+
+    /// <summary>An operand in two pages: where its parts lie on the host, their lengths, its copy (<see cref="Bounce"/>).</summary>
+    public const int SplitHost0 = 0x800, SplitHost1 = 0x808, SplitBytes0 = 0x810, SplitBytes1 = 0x818, SplitCopy = 0x820;
+
+    /// <summary>Registers and flags that the routines for such operands keep.</summary>
+    public const int SplitRax = 0x828, SplitRdx = 0x830, SplitRsi = 0x838, SplitRdi = 0x840, SplitFlags = 0x848;
+
+    /// <summary>Constant 0xfff: the bits of an address that are its place in the page.</summary>
+    public const int PageOffsetMask = 0x850;
 
     /// <summary>Copy of an operand that crosses a page or lies in a code page.</summary>
     public const int Bounce = 0x1000;

@@ -356,6 +356,9 @@ internal sealed unsafe class CodeBuffer
 
     public void JmpMem(in Mem m) => Op(false, 0xff, 4, m);
 
+    /// <summary>Aligns the field of a CALL that follows, so that it can be patched.</summary>
+    public void AlignCall() => Align(1);
+
     /// <summary>CALL rel32; returns the position of the rel32 field.</summary>
     public int Call()
     {

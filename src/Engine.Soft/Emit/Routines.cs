@@ -63,6 +63,12 @@ internal sealed unsafe class Routines
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
         _kernelStack = Place(a => AssembleStackRefill(a, true));
         _userStack = Place(a => AssembleStackRefill(a, false));
+        for (int n = 0; n < _splitIn.Length; n++)
+        {
+            bool ofKernel = (n & 1) != 0, write = (n & 2) != 0;
+            _splitIn[n] = Place(a => AssembleSplitIn(a, write ? VcpuArea.WriteTable(ofKernel) : VcpuArea.ReadTable(ofKernel)));
+        }
+        SplitOut = Place(AssembleSplitOut);
         for (int log = 0; log < 4; log++)
         {
             foreach (bool kernel in (ReadOnlySpan<bool>)[false, true])
@@ -92,6 +98,17 @@ internal sealed unsafe class Routines
     public byte* StackRefill(bool kernel) => kernel ? _kernelStack : _userStack;
 
     private readonly byte* _kernelStack, _userStack;
+
+    private readonly byte*[] _splitIn = new byte*[4];
+
+    /// <summary>
+    /// Called with TEMP0 = address and TEMP1 = bytes of an operand that may cross a page: copies it together and returns TEMP0 = the
+    /// copy's address, or 0 when it does not cross or a page is not in the soft TLB. Keeps flags and all registers but TEMP1.
+    /// </summary>
+    public byte* SplitIn(bool kernel, bool write) => _splitIn[(kernel ? 1 : 0) | (write ? 2 : 0)];
+
+    /// <summary>Copies what <see cref="SplitIn"/> copied last back to where it came from. Keeps flags and all registers but the two.</summary>
+    public byte* SplitOut { get; }
 
     private byte* Place(Action<Assembler> build)
     {
@@ -288,6 +305,88 @@ internal sealed unsafe class Routines
         a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
         a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.Spill1]);
         a.ret();
+    }
+
+    private static void SplitProlog(Assembler a)
+    {
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRax], rax);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRdx], rdx);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRsi], rsi);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRdi], rdi);
+        a.lahf();
+        a.seto(al);
+        a.mov(__dword_ptr[rsp + Called + VcpuArea.SplitFlags], eax);
+    }
+
+    private static void SplitEpilog(Assembler a)
+    {
+        a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.SplitFlags]);
+        a.add(al, 0x7f);
+        a.sahf();
+        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.SplitRax]);
+        a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.SplitRdx]);
+        a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitRsi]);
+        a.mov(rdi, __qword_ptr[rsp + Called + VcpuArea.SplitRdi]);
+        a.ret();
+    }
+
+    /// <summary>rdx = place in the page of the address in rdx, rax = the page's entry; to fail when it is not there.</summary>
+    private static void SplitLookUp(Assembler a, int table, Label fail)
+    {
+        a.mov(eax, edx);
+        a.shr(eax, VcpuArea.TlbShift);
+        a.and(eax, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
+        a.xor(rdx, __qword_ptr[rsp + rax + (Called + table)]);
+        a.cmp(rdx, 0xfff);
+        a.ja(fail);
+    }
+
+    private static void AssembleSplitIn(Assembler a, int table)
+    {
+        Label fail = a.CreateLabel(), end = a.CreateLabel();
+        SplitProlog(a);
+        a.mov(rdx, rcx);
+        SplitLookUp(a, table, fail);
+        a.mov(rsi, 0x1000);
+        a.sub(rsi, rdx); // bytes in the first page
+        a.sub(r11, rsi);
+        a.jbe(fail);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitBytes0], rsi);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitBytes1], r11);
+        a.add(rdx, __qword_ptr[rsp + rax + (Called + table + VcpuArea.TlbHost)]);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitHost0], rdx);
+        a.lea(rdx, __[rcx + rsi]);
+        a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitHost0]);
+        SplitLookUp(a, table, fail);
+        a.mov(rdx, __qword_ptr[rsp + rax + (Called + table + VcpuArea.TlbHost)]);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitHost1], rdx);
+        a.and(ecx, 63); // keeps the operand's alignment
+        a.lea(rdi, __[rsp + rcx + (Called + VcpuArea.Bounce)]);
+        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitCopy], rdi);
+        a.mov(rcx, __qword_ptr[rsp + Called + VcpuArea.SplitBytes0]);
+        a.rep.movsb();
+        a.mov(rsi, rdx);
+        a.mov(rcx, r11);
+        a.rep.movsb();
+        a.mov(rcx, __qword_ptr[rsp + Called + VcpuArea.SplitCopy]);
+        a.jmp(end);
+        a.Label(ref fail);
+        a.xor(ecx, ecx);
+        a.Label(ref end);
+        SplitEpilog(a);
+    }
+
+    private static void AssembleSplitOut(Assembler a)
+    {
+        SplitProlog(a);
+        a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitCopy]);
+        a.mov(rdi, __qword_ptr[rsp + Called + VcpuArea.SplitHost0]);
+        a.mov(rcx, __qword_ptr[rsp + Called + VcpuArea.SplitBytes0]);
+        a.rep.movsb();
+        a.mov(rdi, __qword_ptr[rsp + Called + VcpuArea.SplitHost1]);
+        a.mov(rcx, __qword_ptr[rsp + Called + VcpuArea.SplitBytes1]);
+        a.rep.movsb();
+        SplitEpilog(a);
     }
 
     private const int Called = 8; // the return address is on the stack

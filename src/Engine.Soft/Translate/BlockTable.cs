@@ -76,10 +76,32 @@ internal sealed class BlockTable
     {
         System.Array.Clear(_pages);
         _byId.Clear();
+        _aside.Clear();
     }
 
-    /// <summary>The block whose code holds a host address, or null.</summary>
-    public unsafe TranslationBlock? AtHost(byte* pc)
+    /// <summary>Code of one instruction that lies outside its block, in the order of its address.</summary>
+    private readonly List<(nint Code, int Bytes, TranslationBlock Block, int Offset)> _aside = [];
+
+    public unsafe void AddAside(byte* code, int bytes, TranslationBlock block, int offset) => _aside.Add(((nint)code, bytes, block, offset));
+
+    /// <summary>The block and the page offset of the instruction that a host address belongs to.</summary>
+    public unsafe (TranslationBlock? Block, int Offset) PlaceOf(byte* pc)
+    {
+        if (AtHost(pc) is { } block)
+        {
+            return (block, block.GuestOffsetAt(pc));
+        }
+        foreach ((nint code, int bytes, TranslationBlock owner, int offset) in _aside)
+        {
+            if ((nint)pc >= code && (nint)pc < code + bytes)
+            {
+                return (owner, offset);
+            }
+        }
+        return (null, 0);
+    }
+
+    private unsafe TranslationBlock? AtHost(byte* pc)
     {
         int low = 0, high = _byId.Count - 1;
         while (low < high)

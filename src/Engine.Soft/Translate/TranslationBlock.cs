@@ -31,10 +31,10 @@ internal enum SiteKind : byte
     /// <summary>End of a one-instruction copy that ran on the bounce buffer.</summary>
     StepDone,
 
-    /// <summary>The check of a group of accesses failed; <see cref="Site.Size"/> bytes from the group's lowest address.</summary>
+    /// <summary>The check of a group failed: <see cref="Site.Size"/> bytes at <see cref="Site.Register"/> + <see cref="Site.Value"/>.</summary>
     Group,
 
-    /// <summary>The same for the stack; <see cref="Site.Value"/> is the lowest address less RSP.</summary>
+    /// <summary>The same for the stack.</summary>
     StackGroup,
 
     /// <summary>One instruction was run because of TF.</summary>
@@ -67,6 +67,11 @@ internal struct Site
     /// <summary>The check kept flags: the address is in spill slot 1.</summary>
     public bool FlagFree;
     public byte Length;
+
+    /// <summary>The stub goes to code made later, for operands in two pages.</summary>
+    public bool Extended;
+
+    /// <summary>Stored register, or base register of a group.</summary>
     public byte Register;
     public ushort Size;
 

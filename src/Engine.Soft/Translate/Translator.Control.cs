@@ -71,7 +71,6 @@ internal sealed unsafe partial class Translator
             }
             else if (cold.Site >= 0)
             {
-                _stubs[cold.Site] = _w.Length;
                 if (cold.Patchable)
                 {
                     Site site = _sites[cold.Site];

@@ -110,6 +110,10 @@ internal sealed unsafe partial class Translator
     /// </summary>
     private void MoveCheckUp(ref Group group, int g)
     {
+        if (IsOfOtherStackGroup(group.CheckAt, group, g))
+        {
+            return; // PUSH [RSP+n], say, with its operand in one group and its slot in another
+        }
         int offset = group.FirstOffset;
         for (int n = group.CheckAt; n >= 0; n--)
         {
@@ -123,13 +127,18 @@ internal sealed unsafe partial class Translator
                 }
                 return;
             }
-            if (n == 0 || _code[n - 1].FlowControl != FlowControl.Next || !TryStepOf(_code[n - 1], group.Base, out int step))
+            if (n == 0 || _code[n - 1].FlowControl != FlowControl.Next || IsOfOtherStackGroup(n - 1, group, g) || !TryStepOf(_code[n - 1], group.Base, out int step))
             {
                 return;
             }
             offset -= step;
         }
     }
+
+    /// <summary>Stack groups share one remembered page: the checks stay in order.</summary>
+    private bool IsOfOtherStackGroup(int n, in Group group, int g) => group.Base == (int)Gpr.Rsp
+        && ((_stackGroup[n] >= 0 && _stackGroup[n] != g)
+            || (_operandGroup[n] >= 0 && _operandGroup[n] != g && _groups[_operandGroup[n]].Base == (int)Gpr.Rsp));
 
     /// <summary>By how much an instruction moves a register; false when it gives it a value that is not known.</summary>
     private static bool TryStepOf(in Instruction i, int register, out int step)
@@ -363,6 +372,8 @@ internal sealed unsafe partial class Translator
         EmitLowAddress(group);
         Site site = SiteOf(i, SiteKind.Group, group.High - group.Low);
         site.Write = group.Write;
+        site.Register = (byte)group.Base;
+        site.Value = group.Low - group.FirstOffset;
         EmitCheck(ref site, start, flagsLive, wantPointer: true, out _);
         _w.Store64(Mem.Area(group.Slot), Temp1);
     }
@@ -375,6 +386,7 @@ internal sealed unsafe partial class Translator
         Site site = SiteOf(i, SiteKind.StackGroup, span);
         site.Resume = start;
         site.FlagFree = flagsLive;
+        site.Register = (byte)group.Base;
         site.Value = group.Low - group.FirstOffset;
         if (!flagsLive)
         {
@@ -404,7 +416,6 @@ internal sealed unsafe partial class Translator
         _w.MovImm(Temp1, (ulong)(PageSize - site.Size));
         _external.Add((_w.Call(), (nint)_routines.StackRefill(_kernel)));
         int again = _w.Jrcxz();
-        _stubs[index] = _w.Length;
         EmitStub(index);
         _w.PatchShort(again);
         _w.PatchRelative(_w.Jmp(), site.Resume);

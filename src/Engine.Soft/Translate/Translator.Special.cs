@@ -304,21 +304,7 @@ internal sealed unsafe partial class Translator
         _siteWords.Clear();
         _w.Load64(Temp0, Mem.Area(VcpuArea.Spill1));
         Mem m = Mem.At(Temp0);
-        switch (i.Mnemonic)
-        {
-            case Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc when i.GetOpKind(1) == OpKind.Register:
-                EmitBitOperation(i, m, i.MemorySize.GetSize());
-                break;
-            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
-                EmitSaveStateOperation(i, m);
-                break;
-            case Mnemonic.Xlatb:
-                _w.Op(false, 0x8a, Rax, m);
-                break;
-            default:
-                EmitOperation(i, MemoryOperand(i), m);
-                break;
-        }
+        EmitAccessOnCopy(i, m);
         _external.Add((_w.Call(), (nint)_routines.Exit));
         _w.Int32(unchecked((int)Routines.StepMark));
         byte* code = _cache.TryAllocate(_w.Length);

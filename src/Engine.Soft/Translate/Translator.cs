@@ -486,8 +486,11 @@ internal sealed unsafe partial class Translator
         _sites[index] = site;
     }
 
+    /// <summary>The call of a stub: its field can be patched while other vCPUs run it.</summary>
     private void EmitStub(int site)
     {
+        _w.AlignCall();
+        _stubs[site] = _w.Length;
         _external.Add((_w.Call(), (nint)_routines.Exit));
         _siteWords.Add(_w.Length);
         _w.Int32(site);

@@ -1,0 +1,155 @@
+using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
+using static Ryokan.Engine.Soft.Emit.HostRegisters;
+
+namespace Ryokan.Engine.Soft.Translate;
+
+/// <summary>
+/// Code that is made for a site after its block, when an operand there first turned out to lie in two pages. The site's stub then calls it
+/// instead of the exit. Each piece ends in a stub of its own for what C# has to do all the same.
+/// </summary>
+internal sealed unsafe partial class Translator
+{
+    /// <summary>Largest operand that generated code splits.</summary>
+    public const int MaxSplitBytes = 32;
+
+    private void BeginAside(TranslationBlock block)
+    {
+        _key = block.Key;
+        _pageVa = block.PageVa;
+        _kernel = (_key.Mode & BlockMode.Kernel) != 0;
+        _long = (_key.Mode & BlockMode.Long) != 0;
+        _temp1Group = None;
+        _pendingStack = 0;
+        _w.Reset();
+        _external.Clear();
+        _siteWords.Clear();
+        _w.Lea64(Rsp, Mem.At(Rsp, 8)); // the stub's call
+    }
+
+    /// <summary>The exit of a site, as its first stub was.</summary>
+    private void EmitAsideExit(TranslationBlock block, int site)
+    {
+        _external.Add((_w.Call(), (nint)_routines.Exit));
+        _w.Int32(block.Id << 10 | site);
+    }
+
+    /// <summary>Puts the code into the cache; null when that is full.</summary>
+    private byte* FinishAside()
+    {
+        byte* code = _cache.TryAllocate(_w.Length);
+        if (code == null)
+        {
+            return null;
+        }
+        foreach ((int field, nint target) in _external)
+        {
+            _w.PatchInt32(field, (int)(target - ((nint)code + field + 4)));
+        }
+        _w.Bytes.CopyTo(new System.Span<byte>(code, _w.Length));
+        return code;
+    }
+
+    /// <summary>
+    /// For a group whose range crosses a page: a jump to the ungrouped variant, whose rel32 is at <paramref name="field"/>; the exit, at
+    /// <paramref name="fallback"/>, when it does not cross. Touches no flag.
+    /// </summary>
+    public byte* TranslateCrossing(TranslationBlock block, int siteIndex, out int fallback, out int field)
+    {
+        ref Site site = ref block.Sites[siteIndex];
+        BeginAside(block);
+        int @base = AddressRegister(Register.RAX + site.Register, Temp0);
+        _w.Lea64(Temp0, Mem.At(@base, (int)site.Value));
+        _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.PageOffsetMask));
+        _w.Lea64(Temp0, Mem.At(Temp0, site.Size - 1));
+        _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
+        int within = _w.Jrcxz();
+        field = _w.PatchableJmp();
+        _w.PatchShort(within);
+        fallback = _w.Length;
+        EmitAsideExit(block, siteIndex);
+        return FinishAside();
+    }
+
+    /// <summary>For an access of at most <see cref="MaxSplitBytes"/> bytes: runs the instruction on a copy of its operand.</summary>
+    public byte* TranslateSplit(TranslationBlock block, int siteIndex, out int bytes)
+    {
+        ref Site site = ref block.Sites[siteIndex];
+        bytes = 0;
+        LoadBytes(block.Key.Frame, block.SecondFrame);
+        BeginAside(block);
+        TryDecode(site.Guest, out Instruction i, out _, PageSize + 16);
+        int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
+        if (site.FlagFree)
+        {
+            _w.Load64(Temp0, Mem.Area(VcpuArea.Spill1));
+        }
+        else
+        {
+            _w.Xor64(Temp0, Mem.Area(table, Temp1, 1)); // undoes what the check did
+            _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
+        }
+        _w.MovImm(Temp1, site.Size);
+        _external.Add((_w.Call(), (nint)_routines.SplitIn(_kernel, site.Write)));
+        int failed = _w.Jrcxz();
+        EmitOnCopy(i, site);
+        if (site.Write)
+        {
+            _external.Add((_w.Call(), (nint)_routines.SplitOut));
+        }
+        _external.Add((_w.Jmp(), (nint)(block.Code + site.After)));
+        _w.PatchShort(failed);
+        if (!site.FlagFree)
+        {
+            _w.Load64(Temp0, Mem.Area(VcpuArea.Spill1));
+            _w.MovImm(Temp1, 0);
+            _w.Xor64(Temp0, Mem.Area(table));
+        }
+        EmitAsideExit(block, siteIndex);
+        bytes = _w.Length;
+        return FinishAside();
+    }
+
+    /// <summary>What the site's instruction does with its operand, which is at TEMP0.</summary>
+    private void EmitOnCopy(in Instruction i, in Site site)
+    {
+        Mem copy = Mem.At(Temp0);
+        switch (site.Kind)
+        {
+            case SiteKind.Load when site.Size == 8:
+                _w.Load64(Temp0, copy);
+                break;
+            case SiteKind.Load when site.Size == 4:
+                _w.Load32(Temp0, copy);
+                break;
+            case SiteKind.Load:
+                _w.MovZeroExtend16(Temp0, copy);
+                break;
+            case SiteKind.Store:
+                EmitStoreValue(copy, site.Size, site.Source, site.Register, site.Value);
+                break;
+            default:
+                EmitAccessOnCopy(i, copy);
+                break;
+        }
+    }
+
+    private void EmitAccessOnCopy(in Instruction i, Mem copy)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc when i.GetOpKind(1) == OpKind.Register:
+                EmitBitOperation(i, copy, i.MemorySize.GetSize());
+                break;
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+                EmitSaveStateOperation(i, copy);
+                break;
+            case Mnemonic.Xlatb:
+                _w.Op(false, 0x8a, Rax, copy);
+                break;
+            default:
+                EmitOperation(i, MemoryOperand(i), copy);
+                break;
+        }
+    }
+}
