@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.Intrinsics.X86;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.X86;
@@ -13,7 +14,7 @@ internal sealed unsafe partial class SoftVcpu
     private readonly Dictionary<ulong, long> _kernelCode = [], _userCode = [];
 
     /// <summary>Filled jump-cache entries, to clear no more than those.</summary>
-    private readonly List<int> _kernelFilled = [], _userFilled = [];
+    private readonly List<int> _kernelFilled = [], _userFilled = [], _kernelFilled2 = [], _userFilled2 = [];
 
     private BlockMode _kernelJumpMode, _userJumpMode;
 
@@ -83,6 +84,17 @@ internal sealed unsafe partial class SoftVcpu
         }
         entry[0] = 0 - rip;
         entry[1] = (ulong)block.Code;
+        int index2 = (int)Bmi2.X64.ParallelBitExtract(rip, VcpuArea.Jump2Mask);
+        ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index2 * 16);
+        if (index2 != 0)
+        {
+            if (second[0] == 0)
+            {
+                (kernel ? _kernelFilled2 : _userFilled2).Add(index2);
+            }
+            second[0] = 0 - rip;
+            second[1] = (ulong)block.Code;
+        }
     }
 
     private TranslationBlock? FindBlock(ulong rip, BlockMode extra, out VcpuExit fault)
@@ -147,6 +159,12 @@ internal sealed unsafe partial class SoftVcpu
             EmptyJump((ulong*)(table + index * 16), VcpuArea.EmptyJump);
         }
         filled.Clear();
+        List<int> filled2 = kernel ? _kernelFilled2 : _userFilled2;
+        foreach (int index in filled2)
+        {
+            *(ulong*)(_area + VcpuArea.JumpTable2(kernel) + index * 16) = 0;
+        }
+        filled2.Clear();
     }
 
     internal void ForgetJumps()
@@ -205,6 +223,14 @@ internal sealed unsafe partial class SoftVcpu
             if (entry[1] == (ulong)block.Code && entry[0] != VcpuArea.EmptyJump)
             {
                 EmptyJump(entry, VcpuArea.EmptyJump - 2); // stays in the list, matches nothing
+            }
+        }
+        foreach (int index in kernel ? _kernelFilled2 : _userFilled2)
+        {
+            ulong* entry = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index * 16);
+            if (entry[1] == (ulong)block.Code && entry[0] != 0)
+            {
+                entry[0] = VcpuArea.EmptyJump - 2;
             }
         }
     }

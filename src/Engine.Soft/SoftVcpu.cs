@@ -62,6 +62,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->HighMask_ = ~0xfffUL;
         _head->TlbMask_ = (VcpuArea.TlbEntries - 1UL) << 12;
         *(ulong*)(_area + VcpuArea.PageOffsetMask) = 0xfff;
+        *(ulong*)(_area + VcpuArea.Jump2MaskSlot) = VcpuArea.Jump2Mask;
+        *(ulong*)(_area + VcpuArea.KernelJumps2) = *(ulong*)(_area + VcpuArea.UserJumps2) = VcpuArea.EmptyJump; // address 0
         _head->GuestMxcsr_ = 0x1f80;
         _head->Registers.LongCode = 1;
         *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;

@@ -30,6 +30,14 @@ internal static class VcpuArea
     /// <summary>Bits of a guest address that select a jump-cache entry (by PEXT).</summary>
     public const ulong JumpMask = 0x1fffc;
 
+    /// <summary>
+    /// The second level behind each jump cache, asked when the first holds another address: more entries, by other address bits. An entry
+    /// of zeros is empty.
+    /// </summary>
+    public const int Jump2Entries = 65536;
+    public const int JumpTable2Bytes = Jump2Entries * 16;
+    public const ulong Jump2Mask = 0xff3fc;
+
     /// <summary>Tag of an empty TLB entry: a non-canonical page; its host page is 0, which faults safely.</summary>
     public const ulong EmptyTag = 0x8000_0000_0000_0000;
 
@@ -98,6 +106,9 @@ internal static class VcpuArea
     /// <summary>Registers and flags that the routines for such operands keep.</summary>
     public const int SplitRax = 0x828, SplitRdx = 0x830, SplitRsi = 0x838, SplitRdi = 0x840, SplitFlags = 0x848;
 
+    /// <summary>Constant <see cref="Jump2Mask"/>.</summary>
+    public const int Jump2MaskSlot = 0x858;
+
     /// <summary>Constant 0xfff: the bits of an address that are its place in the page.</summary>
     public const int PageOffsetMask = 0x850;
 
@@ -111,7 +122,9 @@ internal static class VcpuArea
     public const int UserWrite = UserRead + TlbTableBytes;
     public const int KernelJumps = UserWrite + TlbTableBytes;
     public const int UserJumps = KernelJumps + JumpTableBytes;
-    public const int Bytes = UserJumps + JumpTableBytes;
+    public const int KernelJumps2 = UserJumps + JumpTableBytes;
+    public const int UserJumps2 = KernelJumps2 + JumpTable2Bytes;
+    public const int Bytes = UserJumps2 + JumpTable2Bytes;
 
     public static int ReadTable(bool kernel) => kernel ? KernelRead : UserRead;
 
@@ -120,6 +133,8 @@ internal static class VcpuArea
     public static int StackTagOf(bool kernel) => StackTag + (kernel ? 16 : 0);
 
     public static int StackDeltaOf(bool kernel) => StackDelta + (kernel ? 16 : 0);
+
+    public static int JumpTable2(bool kernel) => kernel ? KernelJumps2 : UserJumps2;
 
     public static int JumpTable(bool kernel) => kernel ? KernelJumps : UserJumps;
 }

@@ -29,7 +29,9 @@ internal sealed unsafe class Routines
     public byte* Exit { get; }
 
     /// <summary>Jumped to by the block that a jump-cache entry named, with TEMP1 = minus its address and TEMP0 = wanted address + TEMP1.</summary>
-    public byte* JumpMiss { get; }
+    public byte* JumpMiss(bool kernel) => kernel ? _kernelJumpMiss : _userJumpMiss;
+
+    private readonly byte* _kernelJumpMiss, _userJumpMiss;
 
     /// <summary>Code of an empty jump-cache entry: TEMP0 = wanted address.</summary>
     public byte* JumpEmpty { get; }
@@ -54,8 +56,9 @@ internal sealed unsafe class Routines
         _cache = cache;
         Exit = Place(AssembleExit);
         Enter = Place(AssembleEnter);
-        JumpMiss = Place(a => Leave(a, JumpMissMark));
         JumpEmpty = Place(a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
+        _kernelJumpMiss = Place(a => AssembleJumpMiss(a, true));
+        _userJumpMiss = Place(a => AssembleJumpMiss(a, false));
         FaultExit = Place(a => Leave(a, FaultMark));
         SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
         LoadX87 = Place(AssembleLoadX87);
@@ -262,6 +265,50 @@ internal sealed unsafe class Routines
         a.pop(rbp);
         a.pop(rbx);
         a.ret();
+    }
+
+    /// <summary>
+    /// The first-level entry is for another address. When the second level knows the wanted one it takes the entry over. Not while a kick
+    /// is pending, which sends every look-up to entry 0: that one must never match.
+    /// </summary>
+    private void AssembleJumpMiss(Assembler a, bool kernel)
+    {
+        Label hit = a.CreateLabel(), quiet = a.CreateLabel(), miss = a.CreateLabel(), kicked = a.CreateLabel();
+        int first = VcpuArea.JumpTable(kernel), second = VcpuArea.JumpTable2(kernel);
+        a.not(r11);
+        a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
+        a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
+        a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
+        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.Jump2MaskSlot]);
+        a.lea(r11, __[r11 + r11]);
+        a.mov(rdx, __qword_ptr[rsp + r11 * 8 + second]);
+        a.lea(rcx, __[rcx + rdx]);
+        a.jrcxz(hit);
+        a.Label(ref miss);
+        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
+        a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
+        a.mov(r11d, 0);
+        Leave(a, JumpMissMark);
+        a.Label(ref hit);
+        a.mov(rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+        a.jrcxz(kicked);
+        a.jmp(quiet);
+        a.Label(ref kicked);
+        a.jmp(miss);
+        a.Label(ref quiet);
+        a.mov(rcx, __qword_ptr[rsp + r11 * 8 + (second + 8)]); // code; rdx: minus the address
+        a.mov(r11, __qword_ptr[rsp + VcpuArea.Spill1]);
+        a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+        a.lea(r11, __[r11 + r11]);
+        a.mov(__qword_ptr[rsp + VcpuArea.Target], rcx);
+        a.mov(rcx, r11);
+        a.jrcxz(kicked); // kicked after all
+        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Target]);
+        a.mov(__qword_ptr[rsp + r11 * 8 + first], rdx);
+        a.mov(__qword_ptr[rsp + r11 * 8 + (first + 8)], rcx);
+        a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
+        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
+        a.jmp(__qword_ptr[rsp + r11 * 8 + (first + 8)]);
     }
 
     private static AssemblerRegisterXMM Xmm(int i) => i switch

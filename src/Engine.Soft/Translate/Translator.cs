@@ -351,7 +351,7 @@ internal sealed unsafe partial class Translator
             _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, _key.Offset));
             there = _w.Jrcxz();
         }
-        _external.Add((_w.Jmp(), (nint)_routines.JumpMiss));
+        _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(_kernel)));
         while (_w.Length < IndirectEntryBytes)
         {
             _w.Byte(0x90); // never run
