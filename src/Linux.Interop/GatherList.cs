@@ -36,7 +36,9 @@ public sealed unsafe partial class GatherList : IDisposable
     /// <summary>Bytes of all pieces.</summary>
     public long Length { get; private set; }
 
-    /// <summary>Empties the list but for a first piece of no bytes, a place for <see cref="SetFirst"/>.</summary>
+    /// <summary>
+    /// Empties the list but for a first piece of no bytes, a place for <see cref="SetFirst"/>.
+    /// </summary>
     public void Clear()
     {
         (Count, Length) = (0, 0);

@@ -7,8 +7,8 @@ using System.Runtime.InteropServices;
 namespace Ryokan.Linux.Interop;
 
 /// <summary>
-/// Where and how urgently a thread of this process runs: sched_setaffinity(2), setpriority(2), proc(5). Threads
-/// are named by their number (gettid(2)).
+/// Where and how urgently a thread of this process runs: sched_setaffinity(2), setpriority(2), proc(5).
+/// Threads are named by their number (gettid(2)).
 /// </summary>
 public static unsafe partial class HostThread
 {

@@ -84,7 +84,8 @@ public sealed class BridgeTests : IDisposable
     {
         using GuestShell shell = Create("plug", "10.77.0.7", "mac=00:16:3e:00:00:07");
         _host.Must("network-attach", "plug", "bridge=xenbr0", "mac=00:16:3e:00:00:08");
-        shell.Must("i=0; until [ -e /sys/class/net/eth1 ]; do sleep 0.1; done; ip link set eth0 down; ip link set eth1 up");
+        shell.Must("until [ -e /sys/class/net/eth1 ]; do sleep 0.1; done");
+        shell.Must("ip link set eth0 down; ip link set eth1 up");
         shell.Must("ip addr add 10.77.0.8/24 dev eth1; ping -c 2 -I eth1 10.77.0.1");
         Assert.Equal(2, _network!.Ports().Length);
         Assert.Equal("vif 2: the guest has an interface with the address 00:16:3e:00:00:08 already",

@@ -7,7 +7,8 @@ using Xunit;
 namespace Ryokan.Host.Tests;
 
 /// <summary>
-/// The shell on a guest's console (mode=shell), through <c>xm console</c>: runs commands and gives what they printed.
+/// The shell on a guest's console (mode=shell), through <c>xm console</c>: runs commands and gives what they
+/// printed.
 /// </summary>
 internal sealed class GuestShell : IDisposable
 {

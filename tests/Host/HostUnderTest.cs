@@ -14,8 +14,8 @@ namespace Ryokan.Host.Tests;
 internal readonly record struct Outcome(int Status, string Output, string Errors);
 
 /// <summary>
-/// A set of run-time and state directories of its own, used through the published <c>xm</c> as a user would: black
-/// box. Ends everything that it started.
+/// A set of run-time and state directories of its own, used through the published <c>xm</c> as a user would:
+/// black box. Ends everything that it started.
 /// </summary>
 internal sealed class HostUnderTest : IDisposable
 {
@@ -82,7 +82,9 @@ internal sealed class HostUnderTest : IDisposable
         return path;
     }
 
-    /// <summary>Network namespace that commands, and so the daemon and the domains, run in; null: the test's.</summary>
+    /// <summary>
+    /// Network namespace that commands, and so the daemon and the domains, run in; null: the test's.
+    /// </summary>
     public string? NetworkNamespace { get; init; }
 
     public Process Start(params string[] arguments)

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace Ryokan.Host.Tests;
 
-/// <summary>A test that makes network namespaces, bridges and tap devices: for root alone, skipped by name else.</summary>
+/// <summary>
+/// A test that makes network namespaces, bridges and tap devices: for root alone, skipped by name else.
+/// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class RootFactAttribute : FactAttribute
 {

@@ -17,8 +17,8 @@ public sealed class InterfaceCounters
     internal void Sent(int bytes, bool good) => Add(ref good ? ref _sentPackets : ref _sentDropped,
         ref _sentBytes, good ? bytes : 0);
 
-    internal void Received(int bytes, bool good) => Add(ref good ? ref _receivedPackets : ref _receivedDropped,
-        ref _receivedBytes, good ? bytes : 0);
+    internal void Received(int bytes, bool good) => Add(
+        ref good ? ref _receivedPackets : ref _receivedDropped, ref _receivedBytes, good ? bytes : 0);
 
     private static void Add(ref long packets, ref long total, int bytes)
     {

@@ -25,7 +25,9 @@ public sealed record InterfaceOptions
     /// <summary>Largest IP packet that the guest is told; null: the port's.</summary>
     public int? Mtu { get; init; }
 
-    /// <summary>More nodes for the back end's directory: bridge, vifname and the like, for who looks.</summary>
+    /// <summary>
+    /// More nodes for the back end's directory: bridge, vifname and the like, for who looks.
+    /// </summary>
     public IReadOnlyList<KeyValuePair<string, string>> Nodes { get; init; } = [];
 
     public string MacText =>

@@ -13,10 +13,11 @@ using Ryokan.Linux.Interop.Network;
 namespace Ryokan.Backends.Network;
 
 /// <summary>
-/// The back end of a virtual network interface (xen/include/public/io/netif.h): one thread for each queue between
-/// the front end's rings and the host's side.
+/// The back end of a virtual network interface (xen/include/public/io/netif.h): one thread for each queue
+/// between the front end's rings and the host's side.
 /// </summary>
-public sealed class NetworkBackend(GuestAccess guest, InterfaceOptions options, IPacketPort port) : DeviceBackend
+public sealed class NetworkBackend(GuestAccess guest, InterfaceOptions options, IPacketPort port)
+    : DeviceBackend
 {
     /// <summary>sizeof union of request and response in the two rings.</summary>
     private const int TxSlotBytes = 12, RxSlotBytes = 8;
@@ -78,8 +79,8 @@ public sealed class NetworkBackend(GuestAccess guest, InterfaceOptions options, 
     public override void Announce(DeviceNodes nodes)
     {
         foreach (string feature in (ReadOnlySpan<string>)[
-            "feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6", "feature-ipv6-csum-offload", "feature-rx-copy",
-            "feature-multicast-control", "feature-split-event-channels"])
+            "feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6", "feature-ipv6-csum-offload",
+            "feature-rx-copy", "feature-multicast-control", "feature-split-event-channels"])
         {
             nodes.WriteBackend(feature, 1);
         }

@@ -4,9 +4,9 @@ using System.Threading;
 namespace Ryokan.Backends.Network;
 
 /// <summary>
-/// How much a guest may send (rate= of a vif): a credit of some bytes in every interval. A packet may go while any
-/// credit is left; what it takes too much is missing in the next interval, so that the average is kept.
-/// Thread-safe.
+/// How much a guest may send (rate= of a vif): a credit of some bytes in every interval. A packet may go
+/// while any credit is left; what it takes too much is missing in the next interval, so that the average is
+/// kept. Thread-safe.
 /// </summary>
 public sealed class RateLimit
 {

@@ -13,7 +13,9 @@ using Ryokan.Linux.Interop.Network;
 
 namespace Ryokan.DomainHost.Devices;
 
-/// <summary>The network interfaces of one guest: at its start, and as they come and go while it runs.</summary>
+/// <summary>
+/// The network interfaces of one guest: at its start, and as they come and go while it runs.
+/// </summary>
 internal sealed class GuestNetwork(Domain domain, DeviceBus bus, Action<string> log)
 {
     private const string Type = "vif";
@@ -39,7 +41,8 @@ internal sealed class GuestNetwork(Domain domain, DeviceBus bus, Action<string> 
     }
 
     /// <summary>Adds an interface; the guest is told.</summary>
-    /// <exception cref="OperatorException">the id or the MAC address is taken, or the host refuses</exception>
+    /// <exception cref="OperatorException">the id or the MAC address is taken, or the host
+    /// refuses</exception>
     public DeviceStatus Attach(VifConfig vif)
     {
         lock (_lock)
@@ -145,7 +148,8 @@ internal sealed class GuestNetwork(Domain domain, DeviceBus bus, Action<string> 
         PasstOptions options = new()
         {
             Forwards = [.. vif.Forwards.Select(f => new PortForward(
-                f.IsUdp, f.HostAddress == null ? null : IPAddress.Parse(f.HostAddress), f.HostPort, f.GuestPort))],
+                f.IsUdp, f.HostAddress == null ? null : IPAddress.Parse(f.HostAddress),
+                f.HostPort, f.GuestPort))],
         };
         string? address = vif.Addresses.FirstOrDefault(a => !a.Contains(':', StringComparison.Ordinal));
         if (address != null)
@@ -166,7 +170,7 @@ internal sealed class GuestNetwork(Domain domain, DeviceBus bus, Action<string> 
     public void Detach(string device, bool force)
     {
         DeviceStatus? found = List().FirstOrDefault(d => device.Contains(':', StringComparison.Ordinal)
-            ? string.Equals(((NetworkBackend)d.Backend).Options.MacText, device, StringComparison.OrdinalIgnoreCase)
+            ? ((NetworkBackend)d.Backend).Options.MacText == device.ToLowerInvariant()
             : d.Backend.Id.ToString(CultureInfo.InvariantCulture) == device);
         RemovalOutcome outcome = found == null ? RemovalOutcome.NoSuchDevice
             : bus.Remove(Type, found.Backend.Id, force, s_detachPatience).GetAwaiter().GetResult();

@@ -26,7 +26,8 @@ internal static class NetworkControl
                     network.Detach(device, request.Force);
                     return new ControlReply();
                 default:
-                    return ControlServer.Refuse(400, ProblemCodes.BadRequest, "not a request about interfaces");
+                    return ControlServer.Refuse(400, ProblemCodes.BadRequest,
+                        "not a request about interfaces");
             }
         }
         catch (OperatorException e)
@@ -69,6 +70,7 @@ internal static class NetworkControl
     private static uint? Number(DeviceNodes? nodes, string name)
     {
         string? text = nodes?.ReadFrontend(name) ?? nodes?.ReadFrontend("queue-0/" + name);
-        return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value) ? value : null;
+        bool valid = uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint value);
+        return valid ? value : null;
     }
 }

@@ -10,8 +10,8 @@ using Ryokan.Linux.Interop;
 namespace Ryokan.DomainHost.Hosted;
 
 /// <summary>
-/// Changes memory, vCPUs, placement and shares of a running domain. What the guest has to do itself (ballooning,
-/// taking vCPUs on- or offline) is asked for through its store.
+/// Changes memory, vCPUs, placement and shares of a running domain. What the guest has to do itself
+/// (ballooning, taking vCPUs on- or offline) is asked for through its store.
 /// </summary>
 internal sealed class SettingsControl
 {
@@ -73,7 +73,8 @@ internal sealed class SettingsControl
         if (wanted < _targetKiB)
         {
             throw new OperatorException(
-                $"{Size(wanted)} is less than the memory target ({Size(_targetKiB)}); lower that first (mem-set)");
+                $"{Size(wanted)} is less than the memory target ({Size(_targetKiB)});"
+                + " lower that first (mem-set)");
         }
         _guest.Domain.MaximumPages = (ulong)(wanted / KiBPerPage);
         _guest.Control.SetMemoryMaximum((ulong)wanted);

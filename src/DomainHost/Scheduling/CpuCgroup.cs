@@ -16,7 +16,9 @@ internal sealed class CpuCgroup
     private const int NeutralWeight = 100;
     private const int MaxWeight = 10000;
 
-    /// <summary>cpu.max: a period in microseconds, and the least that the kernel takes as a quota in it.</summary>
+    /// <summary>
+    /// cpu.max: a period in microseconds, and the least that the kernel takes as a quota in it.
+    /// </summary>
     private const int PeriodMicroseconds = 100_000, LeastQuotaMicroseconds = 1000;
 
     /// <summary>The directory of the cgroup.</summary>

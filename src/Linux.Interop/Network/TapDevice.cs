@@ -24,8 +24,8 @@ public enum TapOffload
 
 /// <summary>
 /// A tap device (Linux Documentation/networking/tuntap.rst): Ethernet frames, each after a struct
-/// virtio_net_hdr of 10 bytes (linux/virtio_net.h), on one or more queues. It goes when it is disposed, unless
-/// it was there before (ip tuntap add).
+/// virtio_net_hdr of 10 bytes (linux/virtio_net.h), on one or more queues. It goes when it is disposed,
+/// unless it was there before (ip tuntap add).
 /// </summary>
 public sealed unsafe partial class TapDevice : IDisposable
 {
@@ -98,7 +98,7 @@ public sealed unsafe partial class TapDevice : IDisposable
         *(ushort*)(request + NameBytes) = (ushort)(Tap | NoPacketInfo | VnetHeader | flags);
         if (queue.IsInvalid || Ioctl(queue, SetInterface, request) != 0)
         {
-            error = queue.IsInvalid ? $"/dev/net/tun: {NetworkDevice.LastError()}" : NetworkDevice.LastError();
+            error = (queue.IsInvalid ? "/dev/net/tun: " : "") + NetworkDevice.LastError();
             queue.Dispose();
             return false;
         }
@@ -119,8 +119,8 @@ public sealed unsafe partial class TapDevice : IDisposable
     }
 
     /// <summary>
-    /// Leaves only the first queues in use: packets go to no other. At first all are in use; a device with one
-    /// queue stays as it is.
+    /// Leaves only the first queues in use: packets go to no other. At first all are in use; a device with
+    /// one queue stays as it is.
     /// </summary>
     /// <exception cref="HostNetworkException">the host refuses</exception>
     public void UseQueues(int count)

@@ -52,8 +52,8 @@ internal static class NetworkCommands
         bool isLong = context.Has("-l") || context.Has("--long");
         if (!isLong)
         {
-            System.Console.WriteLine($"{"Idx",-3} {"BE",-2} {"Mac Addr.",-17} {"handle",-6} {"state",-5} {"evt-ch",-6}"
-                + $" {"tx-",5}/{"rx-ring-ref",-5} {"BE-path",-30}".TrimEnd());
+            System.Console.WriteLine($"{"Idx",-3} {"BE",-2} {"Mac Addr.",-17} {"handle",-6} {"state",-5}"
+                + $" {"evt-ch",-6} {"tx-",5}/{"rx-ring-ref",-5} {"BE-path",-30}".TrimEnd());
         }
         foreach (string domain in context.Words)
         {

@@ -42,7 +42,8 @@ internal static class SettingsCommands
         if (!known || !long.TryParse(digits, NumberStyles.None, Invariant, out long n)
             || (shift > 0 && n > long.MaxValue >> (shift + 10)))
         {
-            throw context.Wrong($"'{text}' is not a size: a number of MiB, or one with b, k, m, g or t after it");
+            throw context.Wrong(
+                $"'{text}' is not a size: a number of MiB, or one with b, k, m, g or t after it");
         }
         return shift < 0 ? n >> -shift : n << shift;
     }
@@ -74,7 +75,8 @@ internal static class SettingsCommands
         if (wanted > online)
         {
             throw new UsageException(
-                $"vcpu-set: the host has {cpus} CPUs; {wanted} vCPUs would overcommit it (--ignore-host insists)");
+                $"vcpu-set: the host has {cpus} CPUs; {wanted} vCPUs would overcommit it"
+                + " (--ignore-host insists)");
         }
     }
 

@@ -67,7 +67,9 @@ internal static class Frames
         0, 0, 0, 0, 0, 0, 10, 0, 0, 1,
     ];
 
-    /// <summary>The sum that a receiver makes over pseudo header and segment, word by word: 0xffff when right.</summary>
+    /// <summary>
+    /// The sum that a receiver makes over pseudo header and segment, word by word: 0xffff when right.
+    /// </summary>
     public static int ReceiverSum(ReadOnlySpan<byte> pseudo, ReadOnlySpan<byte> segment, byte protocol)
     {
         long sum = protocol + segment.Length;

@@ -7,8 +7,8 @@ using Xunit;
 namespace Ryokan.Backends.Tests.Network;
 
 /// <summary>
-/// Front ends that break the protocol: they are disconnected or get an error, and nothing else happens. Whatever
-/// they do, in the end every frame of theirs is let go.
+/// Front ends that break the protocol: they are disconnected or get an error, and nothing else happens.
+/// Whatever they do, in the end every frame of theirs is let go.
 /// </summary>
 public sealed class HostileNetworkTests
 {
@@ -139,8 +139,8 @@ public sealed class HostileNetworkTests
     }
 
     /// <summary>
-    /// Rings full of random requests, some of them good, with indices that sometimes jump: the back end answers or
-    /// disconnects, and lets go of everything. A failure is repeated by its seed.
+    /// Rings full of random requests, some of them good, with indices that sometimes jump: the back end
+    /// answers or disconnects, and lets go of everything. A failure is repeated by its seed.
     /// </summary>
     [Theory]
     [InlineData(1)]

@@ -7,7 +7,9 @@ using Xunit;
 
 namespace Ryokan.Backends.Tests.Network;
 
-/// <summary>A front end for one interface with one queue, written from xen/include/public/io/netif.h.</summary>
+/// <summary>
+/// A front end for one interface with one queue, written from xen/include/public/io/netif.h.
+/// </summary>
 internal sealed class NetFront : IDisposable
 {
     public const int Id = 0;
@@ -36,7 +38,9 @@ internal sealed class NetFront : IDisposable
 
     public FrontRing Rx { get; private set; } = null!;
 
-    /// <summary>Publishes rings and features ("name=value") and waits until the back end is connected.</summary>
+    /// <summary>
+    /// Publishes rings and features ("name=value") and waits until the back end is connected.
+    /// </summary>
     public void Connect(params string[] features)
     {
         Publish(features);

@@ -31,7 +31,9 @@ public sealed record VifConfig
     /// <summary>devid; null: the lowest that is free.</summary>
     public int? DeviceId { get; init; }
 
-    /// <summary>"00:16:3e:xx:xx:xx", lower case; null: made from the guest's UUID and the device id.</summary>
+    /// <summary>
+    /// "00:16:3e:xx:xx:xx", lower case; null: made from the guest's UUID and the device id.
+    /// </summary>
     public string? Mac { get; init; }
     public VifKind Kind { get; init; }
 

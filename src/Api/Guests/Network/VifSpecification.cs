@@ -7,8 +7,8 @@ using System.Net;
 namespace Ryokan.Api.Guests.Network;
 
 /// <summary>
-/// The text of one interface: key=value pairs and flags with commas between them, as xl-network-configuration(5)
-/// says, and two keys of our own: <c>type=user</c> (or <c>bridge</c>) and
+/// The text of one interface: key=value pairs and flags with commas between them, as
+/// xl-network-configuration(5) says, and two keys of our own: <c>type=user</c> (or <c>bridge</c>) and
 /// <c>hostfwd=[tcp|udp]:[HOSTADDRESS]:HOSTPORT-:GUESTPORT</c>, any number of times, as QEMU writes it.
 /// </summary>
 public static class VifSpecification
@@ -28,7 +28,8 @@ public static class VifSpecification
     public static VifConfig Parse(string text, ICollection<string> warnings)
     {
         VifConfig vif = new();
-        foreach (string part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        const StringSplitOptions tidy = StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries;
+        foreach (string part in text.Split(',', tidy))
         {
             int equals = part.IndexOf('=', StringComparison.Ordinal);
             string key = equals < 0 ? part : part[..equals].TrimEnd();
@@ -59,8 +60,8 @@ public static class VifSpecification
                 warnings.Add($"{key}: known to xl but has no effect here; ignored");
                 return vif;
             default:
-                throw new FormatException($"'{Shown(key)}' is not a key of an interface; those are mac, bridge,"
-                    + " vifname, ip, rate, mtu, devid, type, hostfwd");
+                throw new FormatException($"'{Shown(key)}' is not a key of an interface; those are mac,"
+                    + " bridge, vifname, ip, rate, mtu, devid, type, hostfwd");
         }
     }
 
@@ -105,7 +106,8 @@ public static class VifSpecification
         bool valid = parts.Length == 6 && parts.All(p => p.Length is 1 or 2 && p.All(char.IsAsciiHexDigit));
         if (!valid)
         {
-            throw new FormatException($"mac: '{Shown(value)}' is not six pairs of hexadecimal digits with ':' between");
+            throw new FormatException(
+                $"mac: '{Shown(value)}' is not six pairs of hexadecimal digits with ':' between");
         }
         string mac = string.Join(':', parts.Select(p => p.PadLeft(2, '0'))).ToLowerInvariant();
         bool group = (Convert.ToByte(parts[0], 16) & 1) != 0;
@@ -141,7 +143,9 @@ public static class VifSpecification
     private static bool IsFullForm(string text) =>
         text.Contains(':', StringComparison.Ordinal) || text.Count(c => c == '.') == 3;
 
-    /// <summary>RATE/s or RATE/s@INTERVAL, as xl has it: GB MB KB B bytes, Gb Mb Kb b bits; us, ms, s.</summary>
+    /// <summary>
+    /// RATE/s or RATE/s@INTERVAL, as xl has it: GB MB KB B bytes, Gb Mb Kb b bits; us, ms, s.
+    /// </summary>
     private static (long Bytes, long IntervalMicroseconds) Rate(string value)
     {
         string[] parts = value.Split('@');
@@ -205,8 +209,8 @@ public static class VifSpecification
     }
 
     private static long Number(string key, string text, long min, long max) =>
-        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long n) && n >= min && n <= max ? n
-            : throw new FormatException($"{key}: '{Shown(text)}' is not a number from {min} to {max}");
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long n) && n >= min && n <= max
+            ? n : throw new FormatException($"{key}: '{Shown(text)}' is not a number from {min} to {max}");
 
     private static string Shown(string text) => XlConfigParser.Shown(text);
 }

@@ -7,7 +7,9 @@ namespace Ryokan.Backends.Network.Packets;
 /// <summary>The checksum of IP, TCP and UDP (RFC 1071): the ones' complement sum of 16-bit words.</summary>
 public static class InternetChecksum
 {
-    /// <summary>Sum of big-endian words, not folded; an odd byte at the end counts as if a zero followed.</summary>
+    /// <summary>
+    /// Sum of big-endian words, not folded; an odd byte at the end counts as if a zero followed.
+    /// </summary>
     public static ulong Sum(ReadOnlySpan<byte> bytes)
     {
         // The sum of little-endian words is that of big-endian ones with its bytes swapped (RFC 1071, 2B), so
@@ -42,7 +44,9 @@ public static class InternetChecksum
         return (ushort)sum;
     }
 
-    /// <summary>Sum over the pseudo header of a TCP or UDP packet (RFC 9293 section 3.1, RFC 8200 section 8.1).</summary>
+    /// <summary>
+    /// Sum over the pseudo header of a TCP or UDP packet (RFC 9293 section 3.1, RFC 8200 section 8.1).
+    /// </summary>
     /// <param name="frame">holds the IP header</param>
     /// <param name="headers">of the frame; with a transport header</param>
     public static ushort PseudoHeader(ReadOnlySpan<byte> frame, in PacketHeaders headers)
@@ -63,6 +67,7 @@ public static class InternetChecksum
     {
         ushort checksum = (ushort)~Fold(Sum(frame.Slice(start, length)));
         // For UDP zero means "none"; its other form is all ones, which is as good for TCP.
-        BinaryPrimitives.WriteUInt16BigEndian(frame[(start + offset)..], checksum == 0 ? (ushort)0xffff : checksum);
+        BinaryPrimitives.WriteUInt16BigEndian(
+            frame[(start + offset)..], checksum == 0 ? (ushort)0xffff : checksum);
     }
 }

@@ -4,8 +4,8 @@ using System.Buffers.Binary;
 namespace Ryokan.Backends.Network.Packets;
 
 /// <summary>
-/// Where the headers of an Ethernet frame are (IEEE 802.3 and 802.1Q; RFC 791, 8200, 9293, 768). Positions are
-/// bytes from the frame's start. The bytes are the guest's: nothing in them is believed beyond the span.
+/// Where the headers of an Ethernet frame are (IEEE 802.3 and 802.1Q; RFC 791, 8200, 9293, 768). Positions
+/// are bytes from the frame's start. The bytes are the guest's: nothing in them is believed beyond the span.
 /// </summary>
 public readonly struct PacketHeaders
 {
@@ -44,7 +44,9 @@ public readonly struct PacketHeaders
 
     public bool IsIpv6 => EtherType == EtherTypeIpv6;
 
-    /// <summary>Looks at the first bytes of a frame; false when not even the Ethernet header is whole.</summary>
+    /// <summary>
+    /// Looks at the first bytes of a frame; false when not even the Ethernet header is whole.
+    /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> frame, out PacketHeaders headers)
     {
         headers = default;

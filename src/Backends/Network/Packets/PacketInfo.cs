@@ -29,6 +29,8 @@ public struct PacketInfo
     /// <summary>Bytes of payload in each segment.</summary>
     public ushort GsoSize;
 
-    /// <summary>Bytes of all headers, where <see cref="ChecksumMissing"/> or GSO made us look; else 0.</summary>
+    /// <summary>
+    /// Bytes of all headers, where <see cref="ChecksumMissing"/> or GSO made us look; else 0.
+    /// </summary>
     public int HeaderLength;
 }

@@ -8,10 +8,10 @@ using System.Net.Sockets;
 namespace Ryokan.Backends.Network.Packets;
 
 /// <summary>
-/// Keeps a guest to its own addresses (ip= of a vif). What it sends must come from its MAC address and be one of:
-/// ARP that speaks for itself, IPv4 from a listed address, a DHCP request, and, when an IPv6 address is listed,
-/// IPv6 from that, from its link-local address or from none (RFC 4862). Everything else is dropped, VLAN tags and
-/// other protocols too.
+/// Keeps a guest to its own addresses (ip= of a vif). What it sends must come from its MAC address and be one
+/// of: ARP that speaks for itself, IPv4 from a listed address, a DHCP request, and, when an IPv6 address is
+/// listed, IPv6 from that, from its link-local address or from none (RFC 4862). Everything else is dropped,
+/// VLAN tags and other protocols too.
 /// </summary>
 public sealed class SourceFilter
 {
@@ -56,7 +56,8 @@ public sealed class SourceFilter
     /// <param name="headers">of the frame</param>
     public bool Allows(ReadOnlySpan<byte> head, in PacketHeaders headers)
     {
-        if (headers.IsTagged || !head.Slice(PacketHeaders.AddressBytes, PacketHeaders.AddressBytes).SequenceEqual(_mac))
+        ReadOnlySpan<byte> source = head.Slice(PacketHeaders.AddressBytes, PacketHeaders.AddressBytes);
+        if (headers.IsTagged || !source.SequenceEqual(_mac))
         {
             return false;
         }

@@ -35,7 +35,9 @@ public readonly record struct GuestOffload(bool ChecksumIpv4, bool ChecksumIpv6,
 /// <summary>One queue of a port; used by one thread.</summary>
 public interface IPacketQueue
 {
-    /// <summary>Ready for reading when a frame may be there, for writing when not <see cref="IsBusy"/>; or null.</summary>
+    /// <summary>
+    /// Ready for reading when a frame may be there, for writing when not <see cref="IsBusy"/>; or null.
+    /// </summary>
     SafeFileHandle? Descriptor { get; }
 
     /// <summary>When to look again although the descriptor says nothing (CLOCK_MONOTONIC, ns).</summary>
@@ -47,7 +49,9 @@ public interface IPacketQueue
     /// <summary>Tries to get rid of what waits. True when there was something and it is gone.</summary>
     bool Flush();
 
-    /// <summary>Takes the next frame, which is in <see cref="Received"/> then. False: there is none.</summary>
+    /// <summary>
+    /// Takes the next frame, which is in <see cref="Received"/> then. False: there is none.
+    /// </summary>
     bool TryReceive(out PacketInfo info);
 
     /// <summary>The frame that was taken last; may be changed.</summary>

@@ -21,7 +21,9 @@ public sealed record PasstOptions
     /// <summary>The gateway; connections to it lead to the host's own loopback.</summary>
     public IPAddress Gateway { get; init; } = IPAddress.Parse("10.0.2.2");
 
-    /// <summary>MTU that the guest is told by DHCP: large, as nothing between it and passt needs a small one.</summary>
+    /// <summary>
+    /// MTU that the guest is told by DHCP: large, as nothing between it and passt needs a small one.
+    /// </summary>
     public int Mtu { get; init; } = 65520;
 
     public IReadOnlyList<PortForward> Forwards { get; init; } = [];

@@ -8,8 +8,8 @@ using Ryokan.Linux.Interop.Network;
 namespace Ryokan.Backends.Network.Ports;
 
 /// <summary>
-/// User-mode network: passt(1) at the other end of a stream, each frame after its length in 4 bytes, big-endian
-/// (the protocol of QEMU's "-netdev stream"). One queue. When passt dies it is started again.
+/// User-mode network: passt(1) at the other end of a stream, each frame after its length in 4 bytes,
+/// big-endian (the protocol of QEMU's "-netdev stream"). One queue. When passt dies it is started again.
 /// </summary>
 public sealed class PasstPort : IPacketPort, IPacketQueue
 {
@@ -146,7 +146,8 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
         if (info.ChecksumMissing)
         {
             // A packet to be segmented goes as it is, larger than any MTU: passt takes payload of any length.
-            InternetChecksum.Complete(copy, info.ChecksumStart, info.ChecksumOffset, length - info.ChecksumStart);
+            int summed = length - info.ChecksumStart;
+            InternetChecksum.Complete(copy, info.ChecksumStart, info.ChecksumOffset, summed);
         }
         (_outStart, _outEnd) = (0, PrefixBytes + length);
         Flush();

@@ -34,7 +34,8 @@ internal static class PasstProcess
         string? user = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
         foreach (string? place in (ReadOnlySpan<string?>)[
-            Environment.GetEnvironmentVariable("RYOKAN_CACHE"), Path.Combine(user, "ryokan"), "/var/cache/ryokan"])
+            Environment.GetEnvironmentVariable("RYOKAN_CACHE"), Path.Combine(user, "ryokan"),
+            "/var/cache/ryokan"])
         {
             candidates.Add(Path.Combine(place ?? "", "passt/usr/bin/passt"));
         }
@@ -103,7 +104,12 @@ internal static class PasstProcess
         return Encoding.UTF8.GetString(buffer, 0, filled);
     }
 
-    /// <summary>Its last word, without what it says about the system's log.</summary>
-    private static string? Reason(string said) => said.Split('\n').LastOrDefault(
-        l => l.Length > 0 && !l.Contains("syslog", StringComparison.Ordinal));
+    /// <summary>Its last word, without what it says about the system's log, and what that means.</summary>
+    private static string? Reason(string said)
+    {
+        string? last = said.Split('\n').LastOrDefault(
+            l => l.Length > 0 && !l.Contains("syslog", StringComparison.Ordinal));
+        bool isolated = last == "External interface not usable";
+        return isolated ? $"{last} (it needs a default route on the host)" : last;
+    }
 }

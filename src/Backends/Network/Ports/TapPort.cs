@@ -14,7 +14,8 @@ namespace Ryokan.Backends.Network.Ports;
 public sealed class TapPort : IPacketPort
 {
     /// <summary>
-    /// The address of the host's end, the highest there is: a bridge takes the lowest of its ports as its own.
+    /// The address of the host's end, the highest there is: a bridge takes the lowest of its ports as its
+    /// own.
     /// </summary>
     private static readonly byte[] HostMac = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
 
@@ -35,7 +36,9 @@ public sealed class TapPort : IPacketPort
 
     public int? Mtu { get; }
 
-    /// <summary>Makes the device and puts it on the bridge; an existing device of that name is taken.</summary>
+    /// <summary>
+    /// Makes the device and puts it on the bridge; an existing device of that name is taken.
+    /// </summary>
     /// <param name="name">of the device; may contain %d</param>
     /// <param name="bridge">of the host</param>
     /// <param name="queues">at most</param>

@@ -8,7 +8,8 @@ namespace Ryokan.Backends.Network.Queues;
 /// <param name="RxNotify">sends an event when it offers buffers</param>
 /// <param name="FiltersMulticast">wants only the multicast addresses that it names</param>
 /// <param name="Offload">what it takes over</param>
-internal sealed record FrontendFeatures(bool Scatter, bool RxNotify, bool FiltersMulticast, GuestOffload Offload)
+internal sealed record FrontendFeatures(
+    bool Scatter, bool RxNotify, bool FiltersMulticast, GuestOffload Offload)
 {
     /// <exception cref="FrontendException">it cannot work with us</exception>
     public static FrontendFeatures Read(DeviceNodes nodes)

@@ -18,12 +18,12 @@ namespace Ryokan.Backends.Network.Queues;
 /// <param name="Multicast">what it wants to receive</param>
 /// <param name="Counters">are kept here</param>
 internal sealed record QueueContext(
-    GuestAccess Guest, FrontendFeatures Features, SourceFilter? Filter, RateLimit? Rate, MulticastFilter Multicast,
-    InterfaceCounters Counters);
+    GuestAccess Guest, FrontendFeatures Features, SourceFilter? Filter, RateLimit? Rate,
+    MulticastFilter Multicast, InterfaceCounters Counters);
 
 /// <summary>
-/// One pair of rings and one queue of the port, moved by one thread: it takes what the guest sends, gives it what
-/// came, and sleeps when there is neither. Answers and events go out once for each batch.
+/// One pair of rings and one queue of the port, moved by one thread: it takes what the guest sends, gives it
+/// what came, and sleeps when there is neither. Answers and events go out once for each batch.
 /// </summary>
 internal sealed class InterfaceQueue : IDisposable
 {
@@ -53,13 +53,16 @@ internal sealed class InterfaceQueue : IDisposable
     private bool _isStarved;
     private long _sendAgainAt = long.MaxValue;
 
-    /// <summary>Takes over the rings and binds the event channels; runs from <see cref="Start"/> on.</summary>
+    /// <summary>
+    /// Takes over the rings and binds the event channels; runs from <see cref="Start"/> on.
+    /// </summary>
     /// <param name="context">what the queues share</param>
     /// <param name="name">of the thread, 15 characters at most</param>
     /// <param name="port">the host's side</param>
     /// <param name="rings">transmit and receive</param>
     /// <param name="channels">the guest's ports for them; may be one</param>
-    /// <param name="failed">gets the message of a <see cref="FrontendException"/>; the thread ends then</param>
+    /// <param name="failed">gets the message of a <see cref="FrontendException"/>; the thread ends
+    /// then</param>
     /// <exception cref="FrontendException">the guest has no such ports for us</exception>
     public InterfaceQueue(
         QueueContext context, string name, IPacketQueue port, (BackRing Tx, BackRing Rx) rings,
@@ -207,8 +210,8 @@ internal sealed class InterfaceQueue : IDisposable
     }
 
     /// <summary>
-    /// Takes the next frame from the port, when the guest has any buffer; it is held unless the guest does not
-    /// want it. False: there is none.
+    /// Takes the next frame from the port, when the guest has any buffer; it is held unless the guest does
+    /// not want it. False: there is none.
     /// </summary>
     private bool TryHold()
     {
@@ -225,7 +228,8 @@ internal sealed class InterfaceQueue : IDisposable
     }
 
     /// <summary>
-    /// Does for the held frame what the front end cannot do itself. False: it cannot or will not have the frame.
+    /// Does for the held frame what the front end cannot do itself. False: it cannot or will not have the
+    /// frame.
     /// </summary>
     private bool Adapt()
     {
@@ -271,7 +275,9 @@ internal sealed class InterfaceQueue : IDisposable
         return true;
     }
 
-    /// <summary>Asks for an event at the next request of each kind; true when there is one after all.</summary>
+    /// <summary>
+    /// Asks for an event at the next request of each kind; true when there is one after all.
+    /// </summary>
     private bool AskForEvents()
     {
         bool sends = !_port.IsBusy && _sendAgainAt == long.MaxValue && _txRing.FinalCheck();

@@ -8,9 +8,9 @@ using Ryokan.Xen.Abi;
 namespace Ryokan.Backends.Network.Queues;
 
 /// <summary>
-/// Copies frames into the buffers that a front end offers in its receive ring (xen/include/public/io/netif.h).
-/// Responses stand in the order of the requests; the extra info of a frame to be segmented takes a slot of its
-/// own after the first.
+/// Copies frames into the buffers that a front end offers in its receive ring
+/// (xen/include/public/io/netif.h). Responses stand in the order of the requests; the extra info of a frame
+/// to be segmented takes a slot of its own after the first.
 /// </summary>
 internal sealed class ReceiveRing(GuestAccess guest, BackRing ring)
 {

@@ -16,7 +16,9 @@ internal enum TransmitResult
     /// <summary>There are none.</summary>
     None,
 
-    /// <summary>No frame, but answered already: a change of the multicast filter, or one not to be sent.</summary>
+    /// <summary>
+    /// No frame, but answered already: a change of the multicast filter, or one not to be sent.
+    /// </summary>
     Handled,
 
     /// <summary>A frame; <see cref="TransmitRing.Complete"/> must follow.</summary>
@@ -24,14 +26,16 @@ internal enum TransmitResult
 }
 
 /// <summary>
-/// Takes frames out of a ring of transmit requests (xen/include/public/io/netif.h). A frame is a first request,
-/// the extra infos that it announces, and more requests while each says so. The frame's first bytes are copied
-/// before anything in them is looked at; the rest stays in the guest's frames, and nothing of it is believed.
+/// Takes frames out of a ring of transmit requests (xen/include/public/io/netif.h). A frame is a first
+/// request, the extra infos that it announces, and more requests while each says so. The frame's first bytes
+/// are copied before anything in them is looked at; the rest stays in the guest's frames, and nothing of it
+/// is believed.
 /// </summary>
 internal sealed class TransmitRing(GuestAccess guest, BackRing ring, MulticastFilter multicast) : IDisposable
 {
     /// <summary>
-    /// Most requests of one frame. Front ends may use 18 (XEN_NETIF_NR_SLOTS_MIN); some old ones used a few more.
+    /// Most requests of one frame. Front ends may use 18 (XEN_NETIF_NR_SLOTS_MIN); some old ones used a few
+    /// more.
     /// </summary>
     public const int MaxSlots = 20;
 
@@ -115,7 +119,8 @@ internal sealed class TransmitRing(GuestAccess guest, BackRing ring, MulticastFi
 
     private static NetifExtraInfo CheckGso(NetifExtraInfo extra) =>
         extra.GsoSize == 0 || extra.GsoType is not (NetifGsoType.Tcpv4 or NetifGsoType.Tcpv6)
-            ? throw new FrontendException($"segments of type {extra.GsoType} and {extra.GsoSize} bytes") : extra;
+            ? throw new FrontendException($"segments of type {extra.GsoType} and {extra.GsoSize} bytes")
+            : extra;
 
     private bool ChangeMulticast()
     {
