@@ -103,6 +103,14 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal("0", ThreadStatus("vcpu0", "Cpus_allowed_list:"));
         _host.Must("vcpu-pin", "p", "all", "all", "-");
         Assert.All(Affinities(), a => Assert.Equal("all / all", a));
+        string placed = _host.Config("q", "stay", "vcpus = 2", "cpus = ['0', 'all']", "cpu_weight = 100");
+        _host.Must("create", "-q", placed);
+        Assert.Equal("100", _host.Must("sched-credit", "-d", "q").Split('\n')[1].Split(' ')[^5]);
+        Assert.Contains(Environment.ProcessorCount > 1 ? "0 / all" : "all / all", Affinities()[2],
+            StringComparison.Ordinal);
+        _host.Must("destroy", "q");
+        Assert.Contains("vCPU 0 cannot be placed on CPU 900", _host.MustFail("create", placed, "cpus='900'"),
+            StringComparison.Ordinal);
         Assert.StartsWith("vCPU 0 cannot be placed on CPU 1023", _host.MustFail("vcpu-pin", "p", "0", "1023"),
             StringComparison.Ordinal);
         Assert.Equal("vCPU 2: the domain has 0 to 1", _host.MustFail("vcpu-pin", "p", "2", "0"));

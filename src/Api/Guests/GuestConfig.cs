@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using Ryokan.Api.Guests.Disks;
 using Ryokan.Api.Guests.Network;
+using Ryokan.Api.Wire;
 
 namespace Ryokan.Api.Guests;
 
@@ -43,6 +44,12 @@ public sealed record GuestConfig
     /// <summary>vCPUs that are online at start.</summary>
     public int Vcpus { get; init; } = 1;
     public int MaxVcpus { get; init; } = 1;
+
+    /// <summary>Where vCPUs may run, in this order; empty: anywhere.</summary>
+    public IReadOnlyList<VcpuAffinity> Affinities { get; init; } = [];
+
+    /// <summary>Share and limit of CPU time; null: as every domain's.</summary>
+    public Scheduling? Scheduling { get; init; }
 
     public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
 

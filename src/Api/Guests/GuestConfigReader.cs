@@ -6,6 +6,7 @@ using System.Linq;
 using System.Text;
 using Ryokan.Api.Guests.Disks;
 using Ryokan.Api.Guests.Network;
+using Ryokan.Api.Wire;
 
 namespace Ryokan.Api.Guests;
 
@@ -141,12 +142,41 @@ public sealed class GuestConfigReader
             MaxMemoryMiB = maxMemory,
             Vcpus = vcpus,
             MaxVcpus = maxVcpus,
+            Affinities = Affinities(),
+            Scheduling = Shares(maxVcpus),
             Disks = Disks(),
             Vifs = Vifs(),
             OnPoweroff = Action("on_poweroff", ShutdownAction.Destroy),
             OnReboot = Action("on_reboot", ShutdownAction.Restart),
             OnCrash = Action("on_crash", ShutdownAction.Destroy),
         };
+    }
+
+    /// <summary>cpus: a text for all vCPUs, or a list with one for each.</summary>
+    private List<VcpuAffinity> Affinities()
+    {
+        if (!_set.TryGetValue("cpus", out XlAssignment? assignment))
+        {
+            return [];
+        }
+        bool each = assignment.Value.Elements != null;
+        try
+        {
+            return [.. Texts("cpus").Select(
+                (text, i) => new VcpuAffinity(each ? i : null, CpuRange.Parse(text)))];
+        }
+        catch (FormatException e)
+        {
+            throw Bad("cpus", e.Message);
+        }
+    }
+
+    /// <summary>cpu_weight and cap.</summary>
+    private Scheduling? Shares(int maxVcpus)
+    {
+        int? weight = Number("cpu_weight", 1, Scheduling.MaxWeight), cap = Number("cap", 0, maxVcpus * 100);
+        return weight == null && cap == null ? null
+            : new Scheduling(weight ?? Scheduling.DefaultWeight, cap ?? 0);
     }
 
     private string Name()

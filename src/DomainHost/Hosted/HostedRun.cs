@@ -71,8 +71,31 @@ internal sealed class HostedRun
             Report(e.Message);
             return 1;
         }
-        new HostedRun(directory, spec, guest, messages).Serve();
+        HostedRun run = new(directory, spec, guest, messages);
+        if (run.Start() is { } error)
+        {
+            guest.Dispose();
+            Report(error);
+            return 1;
+        }
+        run.Serve();
         return 0;
+    }
+
+    /// <summary>Makes the vCPUs' threads, puts them in their places, and lets them go; or says why not.</summary>
+    private string? Start()
+    {
+        _guest.Domain.Start(paused: true);
+        try
+        {
+            _settings.Begin(_messages.Add);
+        }
+        catch (OperatorException e)
+        {
+            _guest.Domain.Destroy();
+            return e.Message;
+        }
+        return null;
     }
 
     private static DomainSpec ReadSpec(string directory)
@@ -117,7 +140,10 @@ internal sealed class HostedRun
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         control.Start("control-accept", new ControlServer(Handle).Serve);
         console.Start("console-accept", AddClient);
-        _guest.Domain.Start(_spec.Paused);
+        if (!_spec.Paused)
+        {
+            _guest.Domain.Unpause();
+        }
         Report(null);
         ShutdownReason reason = _guest.Domain.WaitForShutdown(Timeout.InfiniteTimeSpan)!.Value;
         _guest.Console.Dispose();

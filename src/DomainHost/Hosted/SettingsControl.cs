@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
 using Ryokan.Api.Control;
@@ -54,6 +55,21 @@ internal sealed class SettingsControl
             {
                 return ControlServer.Refuse(409, ProblemCodes.NotPermitted, e.Message);
             }
+        }
+    }
+
+    /// <summary>Puts in force what the description says about placement and shares, before the guest runs.</summary>
+    /// <param name="log">gets what is done differently than asked</param>
+    /// <exception cref="OperatorException">the host does not permit it</exception>
+    public void Begin(Action<string> log)
+    {
+        foreach (VcpuAffinity affinity in _config.Affinities)
+        {
+            SetAffinity(affinity);
+        }
+        if (_config.Scheduling is { } wanted && SetScheduling(wanted.Weight, wanted.CapPercent) is { } note)
+        {
+            log(note);
         }
     }
 

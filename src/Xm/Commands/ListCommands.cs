@@ -5,6 +5,7 @@ using System.Linq;
 using System.Text.Json;
 using System.Threading.Tasks;
 using Ryokan.Api;
+using Ryokan.Api.Guests;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Xm.Commands;

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Threading.Tasks;
 using Ryokan.Api;
+using Ryokan.Api.Guests;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Xm.Commands;

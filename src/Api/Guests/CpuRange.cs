@@ -3,14 +3,15 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Text;
 
-namespace Ryokan.Xm.Commands;
+namespace Ryokan.Api.Guests;
 
 /// <summary>Lists of host CPUs as xl writes them: "all", "0-3,5,^2".</summary>
-internal static class CpuRange
+public static class CpuRange
 {
     private const int MaxCpu = 1023;
 
-    /// <returns>null for all</returns>
+    /// <param name="text">the list</param>
+    /// <returns>ascending; null for all</returns>
     /// <exception cref="FormatException">with one line that says what is wrong</exception>
     public static IReadOnlyList<int>? Parse(string text)
     {
