@@ -1,6 +1,7 @@
 using System;
 using Ryokan.Api.Guests;
 using Ryokan.DomainBuilder;
+using Ryokan.DomainHost.Boot;
 using Ryokan.DomainHost.Console;
 using Ryokan.DomainHost.Devices;
 using Ryokan.DomainHost.Xenstore;
@@ -39,7 +40,8 @@ internal sealed class RunningGuest : IDisposable
     /// <param name="log">gets lines for the operator while it runs; any thread</param>
     /// <param name="storeSocket">where tools of the host can reach its store, or null</param>
     /// <exception cref="DomainBuildException">the description does not do</exception>
-    /// <exception cref="OperatorException">a device of the description does not do</exception>
+    /// <exception cref="OperatorException">a device of the description does not do, or its first disk does not
+    /// boot</exception>
     public static RunningGuest Create(
         GuestSpec spec, ConsoleHub hub, Action<string> log, string? storeSocket = null)
     {
@@ -61,13 +63,14 @@ internal sealed class RunningGuest : IDisposable
         GuestDevices? devices = null;
         try
         {
+            using BootSource boot = BootSource.Find(config);
             uint storePort = domain.AllocateBackendPort(() => store?.Wake());
             uint consolePort = domain.AllocateBackendPort(console.Wake);
             PvImage image = PvDomainBuilder.Build(new PvBuildRequest
             {
-                Kernel = config.Kernel,
-                Ramdisk = config.Ramdisk,
-                CommandLine = config.CommandLine,
+                Kernel = boot.Kernel,
+                Ramdisk = boot.Ramdisk,
+                CommandLine = boot.CommandLine,
                 Pages = domain.InitialPages,
                 SharedInfoMfn = domain.SharedInfoMfn,
                 StorePort = storePort,

@@ -31,9 +31,18 @@ public sealed record GuestConfig
 {
     public required string Name { get; init; }
     public required Guid Uuid { get; init; }
-    public required string Kernel { get; init; }
+
+    /// <summary>Null when <see cref="Bootloader"/> finds it.</summary>
+    public string? Kernel { get; init; }
+
+    /// <summary>Null when the kernel is a file of the host.</summary>
+    public BootloaderConfig? Bootloader { get; init; }
+
     public string? Ramdisk { get; init; }
     public string CommandLine { get; init; } = "";
+
+    /// <summary>A file with user-data for cloud-init, which the guest gets as one more disk; or null.</summary>
+    public string? CloudInit { get; init; }
 
     /// <summary>MiB that the guest starts with.</summary>
     public int MemoryMiB { get; init; } = 256;

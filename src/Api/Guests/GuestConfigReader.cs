@@ -13,7 +13,7 @@ namespace Ryokan.Api.Guests;
 /// <summary>
 /// Turns the assignments of a description into a <see cref="GuestConfig"/>, and says exactly what is wrong.
 /// </summary>
-public sealed class GuestConfigReader
+public sealed partial class GuestConfigReader
 {
     public const int MaxNameLength = 64;
     public const int MaxMemoryMiB = 512 << 10;
@@ -130,13 +130,15 @@ public sealed class GuestConfigReader
         {
             throw Bad("maxvcpus", $"{maxVcpus} is less than vcpus ({vcpus})");
         }
+        BootloaderConfig? bootloader = Bootloader();
         return new GuestConfig
         {
             Name = name,
             Uuid = Uuid(),
-            Kernel = Existing("kernel") ?? throw new GuestConfigException(
-                $"{_file}: kernel: not set; a 'pv' guest needs the path of its kernel"),
+            Kernel = Existing("kernel") ?? (bootloader != null ? null : throw NoKernel()),
+            Bootloader = bootloader,
             Ramdisk = Existing("ramdisk"),
+            CloudInit = Existing("cloudinit"),
             CommandLine = CommandLine(),
             MemoryMiB = memory,
             MaxMemoryMiB = maxMemory,

@@ -10,7 +10,8 @@ public static class XlKeys
     /// <summary>Those that have an effect here.</summary>
     public static readonly FrozenSet<string> Served = Words(
         "name type kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus"
-        + " on_poweroff on_reboot on_crash uuid disk vif cpus cpu_weight cap");
+        + " on_poweroff on_reboot on_crash uuid disk vif cpus cpu_weight cap"
+        + " bootloader bootloader_args cloudinit");
 
     /// <summary>
     /// Those that xl knows (xl.cfg(5) of Xen 4.17 to 4.20 and the keys its parser takes without documenting
@@ -18,7 +19,7 @@ public static class XlKeys
     /// </summary>
     public static readonly FrozenSet<string> KnownToXl = Words("""
         acpi acpi_firmware acpi_laptop_slate acpi_s3 acpi_s4 altp2m altp2mhvm apic arm_sci bios
-        bios_path_override blkdev_start boot bootloader bootloader_args bootloader_restrict bootloader_user
+        bios_path_override blkdev_start boot bootloader_restrict bootloader_user
         builder channel cpu cpuid cpus_soft device_model device_model_args
         device_model_args_hvm device_model_args_pv device_model_override device_model_stubdomain_override
         device_model_stubdomain_seclabel device_model_user device_model_version device_tree dm_restrict

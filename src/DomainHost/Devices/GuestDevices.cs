@@ -2,6 +2,7 @@ using System;
 using Ryokan.Api.Guests;
 using Ryokan.Backends;
 using Ryokan.Backends.Xenbus;
+using Ryokan.DomainHost.Boot;
 using Ryokan.DomainHost.Xenstore;
 using Ryokan.Hypervisor;
 
@@ -24,6 +25,11 @@ internal sealed class GuestDevices : IDisposable
         try
         {
             Disks.AttachAll(config.Disks);
+            if (config.CloudInit is { } userData)
+            {
+                using MemoryFile seed = CloudInitSeed.Make(userData, config.Name, config.Uuid);
+                Disks.AttachSeed(userData, seed.Path);
+            }
             Network.AttachAll(config.Vifs);
         }
         catch

@@ -65,10 +65,30 @@ internal sealed class GuestDisks
         }
     }
 
+    /// <summary>Adds a disk that cloud-init finds, behind all others: the last name that is free.</summary>
+    /// <param name="userData">what it was made from, for the operator</param>
+    /// <param name="image">raw</param>
+    /// <exception cref="OperatorException">there are too many disks</exception>
+    public void AttachSeed(string userData, string image)
+    {
+        for (char letter = 'z'; letter >= 'a'; letter--)
+        {
+            string name = $"xvd{letter}";
+            if (VirtualDevice.TryParse(name, out int number) && List().All(d => d.Backend.Id != number))
+            {
+                Attach(new DiskConfig { Path = userData, VirtualDevice = name, ReadOnly = true }, image);
+                return;
+            }
+        }
+        throw new OperatorException("cloudinit: all of xvda to xvdz are taken");
+    }
+
     /// <summary>Adds a disk; a running guest sees it appear.</summary>
     /// <exception cref="OperatorException">it cannot be opened, its name is bad or taken, there are too
     /// many</exception>
-    public DeviceStatus Attach(DiskConfig disk)
+    /// <param name="disk">what is asked for</param>
+    /// <param name="image">where its contents are, when that is not the path that the guest's owner knows</param>
+    public DeviceStatus Attach(DiskConfig disk, string? image = null)
     {
         if (!VirtualDevice.TryParse(disk.VirtualDevice, out int number))
         {
@@ -79,7 +99,8 @@ internal sealed class GuestDisks
         {
             throw new OperatorException($"disk {disk.VirtualDevice}: the guest has {MaxDisks} disks already");
         }
-        IDisk? image = disk.Path == null ? null : Open(disk.VirtualDevice, disk.Path, disk.Format, disk.ReadOnly);
+        string? path = image ?? disk.Path;
+        IDisk? opened = path == null ? null : Open(disk.VirtualDevice, path, disk.Format, disk.ReadOnly);
         BlockDevice device = new(_access, new BlockDeviceOptions
         {
             Name = disk.VirtualDevice,
@@ -88,7 +109,7 @@ internal sealed class GuestDisks
             IsReadOnly = disk.ReadOnly,
             Discard = disk.Discard,
             Parameters = Parameters(disk.Path, disk.Format),
-        }, image, _space, _log);
+        }, opened, _space, _log);
         if (!_bus.Add(device))
         {
             device.Dispose();
