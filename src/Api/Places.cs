@@ -36,6 +36,9 @@ public sealed record Places(string Runtime, string State)
     public string Ended => Path.Combine(Runtime, "ended");
     public string NextDomainId => Path.Combine(Runtime, "next-domid");
     public string DaemonLog => Path.Combine(State, "ryokand.log");
+    /// <summary>Images that "xm image build" made.</summary>
+    public string Images => Path.Combine(State, "images");
+
     public string Messages => Path.Combine(State, "messages.log");
 
     /// <summary>Everything that belongs to one running domain.</summary>

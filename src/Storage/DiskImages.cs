@@ -92,4 +92,43 @@ public static class DiskImages
             throw;
         }
     }
+
+    /// <summary>Size of the disk in an image, whoever uses it at the moment.</summary>
+    /// <exception cref="DiskException">it is no such image</exception>
+    public static ulong SizeOf(string path, DiskFormat format)
+    {
+        using ImageFile file = ImageFile.OpenUnlocked(path);
+        return DiskRange.RoundUpToSector(format == DiskFormat.Qcow2 ? new Qcow2Header(file).Size : file.Length);
+    }
+
+    /// <summary>Room that an image's file takes on the host; less than its length when it has holes.</summary>
+    public static ulong UsedBytes(string path)
+    {
+        using ImageFile file = ImageFile.OpenUnlocked(path);
+        return file.AllocatedBytes;
+    }
+
+    /// <summary>Copies what a file holds, holes left out, into a disk that reads as zeroes.</summary>
+    /// <param name="path">of the file</param>
+    /// <param name="target">large enough from <paramref name="offset"/> on</param>
+    /// <param name="offset">where the file's first byte goes</param>
+    public static void CopyData(string path, IDisk target, ulong offset)
+    {
+        const int ChunkBytes = 1 << 20;
+        byte[] chunk = new byte[ChunkBytes];
+        using ImageFile file = ImageFile.Open(path, writable: false);
+        ulong length = file.Length;
+        for (ulong at = file.NextData(0); at < length;)
+        {
+            ulong end = ulong.Min(file.NextHole(at), length);
+            while (at < end)
+            {
+                Span<byte> part = chunk.AsSpan(0, (int)ulong.Min(end - at, ChunkBytes));
+                file.Read(at, part);
+                target.Write(offset + at, part);
+                at += (ulong)part.Length;
+            }
+            at = file.NextData(at);
+        }
+    }
 }

@@ -3,6 +3,7 @@ using System.IO;
 using System.Threading.Tasks;
 using Ryokan.Api;
 using Ryokan.Api.Guests;
+using Ryokan.Images;
 using Ryokan.Xm.Commands;
 
 namespace Ryokan.Xm;
@@ -18,7 +19,7 @@ internal static class Program
             return await Run(arguments);
         }
         catch (Exception e) when (e is UsageException or GuestConfigException or RefusedException
-            or DaemonUnreachableException)
+            or DaemonUnreachableException or ImageException)
         {
             System.Console.Error.WriteLine($"xm: {e.Message}");
             return Failed;

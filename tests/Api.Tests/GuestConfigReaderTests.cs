@@ -96,7 +96,15 @@ public sealed class GuestConfigReaderTests : IDisposable
 
     [Theory]
     [InlineData("kernel='vmlinuz'", "g.cfg: name: not set; every guest needs one")]
-    [InlineData("name='g'", "g.cfg: kernel: not set; a 'pv' guest needs the path of its kernel")]
+    [InlineData("name='g'", "g.cfg: kernel: not set; a 'pv' guest needs the path of its kernel,"
+        + " or bootloader = \"pygrub\"")]
+    [InlineData("name='g'\nbootloader='lilo'", "g.cfg:2: bootloader: 'lilo' is not served; 'pygrub' is")]
+    [InlineData("name='g'\nbootloader='pygrub'", "g.cfg:2: bootloader: the guest has no disk to boot from")]
+    [InlineData("name='g'\nbootloader='pygrub'\nkernel='vmlinuz'",
+        "g.cfg:3: kernel: set together with bootloader, which takes it out of the guest's disk; drop one")]
+    [InlineData("name='g'\nbootloader='/usr/bin/pygrub'\ndisk=['vmlinuz,raw,xvda,r']\nbootloader_args='--entry'",
+        "g.cfg:4: bootloader_args: '--entry' is not served; known are --kernel=, --ramdisk=, --entry= and --args=")]
+    [InlineData("name='g'\nkernel='vmlinuz'\ncloudinit='nope'", "g.cfg:3: cloudinit: {0}/nope: no such file")]
     [InlineData("name='g'\nkernel='nope'", "g.cfg:2: kernel: {0}/nope: no such file")]
     [InlineData("name='g'\nkernel='.'", "g.cfg:2: kernel: {0}: a directory, not a file")]
     [InlineData("name='g'\nkernel=''", "g.cfg:2: kernel: an empty path")]

@@ -66,7 +66,8 @@ public sealed unsafe partial class HostFile
         public uint Mask, BlockSize;
         public ulong Attributes;
         public uint Links, User, Group;
-        public ushort Mode;
+        public ushort Mode, Spare;
+        public ulong Inode, Size, Blocks;
     }
 
     /// <summary>struct flock on x86-64: 32 bytes.</summary>

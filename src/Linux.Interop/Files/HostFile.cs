@@ -84,6 +84,29 @@ public sealed unsafe partial class HostFile : IDisposable
         return end < 0 ? Marshal.GetLastPInvokeError() : 0;
     }
 
+    /// <summary>Room that the file takes on the host, in bytes (stat's blocks of 512).</summary>
+    public int Allocated(out ulong bytes)
+    {
+        const uint BlocksField = 0x400;
+        const int EmptyPath = 0x1000, BlockBytes = 512;
+        Statx status;
+        bool added = false;
+        try
+        {
+            _handle.DangerousAddRef(ref added);
+            int error = StatxCall((int)_handle.DangerousGetHandle(), "", EmptyPath, BlocksField, &status);
+            bytes = error == 0 ? status.Blocks * BlockBytes : 0;
+            return error == 0 ? 0 : Marshal.GetLastPInvokeError();
+        }
+        finally
+        {
+            if (added)
+            {
+                _handle.DangerousRelease();
+            }
+        }
+    }
+
     /// <summary>
     /// Fills the whole destination; what lies past the end of the file reads as zeroes.
     /// </summary>

@@ -52,6 +52,16 @@ internal sealed class ImageFile : IImageFile
             : throw DiskException.FromHost(path, "make it", error);
     }
 
+    /// <summary>
+    /// Opens a file for a look at it, whoever uses it: what is read may be about to change.
+    /// </summary>
+    public static ImageFile OpenUnlocked(string path)
+    {
+        int error = HostFile.Open(path, writable: false, out HostFile? file);
+        return error == 0 ? new ImageFile(path, file!, isReadOnly: true)
+            : throw DiskException.FromHost(path, "open for reading", error);
+    }
+
     private static ImageFile Locked(string path, HostFile file, bool writable)
     {
         try
@@ -151,6 +161,36 @@ internal sealed class ImageFile : IImageFile
         }
         Check(error, $"discard {length} bytes at {offset}");
         return true;
+    }
+
+    /// <summary>Room that the file takes on the host.</summary>
+    public ulong AllocatedBytes
+    {
+        get
+        {
+            Check(_file.Allocated(out ulong bytes), "find its size");
+            return bytes;
+        }
+    }
+
+    /// <summary>Where data begins at or after an offset; the end of the file when there is none.</summary>
+    public ulong NextData(ulong offset)
+    {
+        const int NothingBehind = 6;
+        int error = _file.NextData(offset, out ulong data);
+        if (error == NothingBehind)
+        {
+            return Length;
+        }
+        Check(error, $"find data from {offset} on");
+        return data;
+    }
+
+    /// <summary>Where data ends that is at an offset.</summary>
+    public ulong NextHole(ulong offset)
+    {
+        Check(_file.NextHole(offset, out ulong hole), $"find the end of data from {offset} on");
+        return hole;
     }
 
     public void Sync() => Check(_file.Sync(), "flush");

@@ -18,6 +18,9 @@ internal sealed class CommandContext(Command command, IReadOnlyList<string> argu
 {
     public Places Places { get; } = places;
 
+    /// <summary>As they were typed, for commands with a grammar of their own.</summary>
+    public IReadOnlyList<string> Arguments => arguments;
+
     /// <summary>Words that are no options.</summary>
     public List<string> Words { get; } = [];
 

@@ -52,6 +52,7 @@ internal static class CommandTable
         new("uptime", "[DOMAIN ...]", "Show how long domains have been running", ListCommands.Uptime),
         new("domid", "NAME", "Show the id of a named domain", ListCommands.Id),
         new("domname", "ID", "Show the name of a domain", ListCommands.Name),
+        new("image", ImageCommands.Usage, "Build a root disk of Debian; list, remove built ones", ImageCommands.Run),
         new("help", "[COMMAND]", "Show this help", HelpCommand.Run),
     ];
 
