@@ -1,4 +1,5 @@
 using System;
+using System.Diagnostics;
 using System.IO;
 using Xunit;
 
@@ -40,5 +41,32 @@ public sealed class ImageLockTests : IDisposable
         using IDisk first = Open(readOnly: true);
         using IDisk second = Open(readOnly: true);
         Assert.Equal(first.SizeBytes, second.SizeBytes);
+    }
+
+    [Fact]
+    public void QemuAndWeKeepOutOfEachOthersWay()
+    {
+        using (Open(readOnly: false))
+        {
+            (int status, string output) = QemuImg.Try("qemu-io", ["-f", "raw", "-c", "write 0 512", _path]);
+            Assert.True(status != 0 && output.Contains("lock", StringComparison.Ordinal), output);
+            (status, output) = QemuImg.Try(
+                "qemu-img", ["convert", "-f", "raw", "-O", "raw", _path, _folder["copy.img"]]);
+            Assert.True(status != 0 && output.Contains("lock", StringComparison.Ordinal), output);
+        }
+        ProcessStartInfo start = new("qemu-io", ["-f", "raw", _path])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+        };
+        using Process qemu = Process.Start(start)!;
+        // A prompt after a command: the image is open by then.
+        qemu.StandardInput.WriteLine("write 0 512");
+        qemu.StandardInput.Flush();
+        Assert.Contains("wrote 512", qemu.StandardOutput.ReadLine());
+        Assert.Equal(DiskException.Eagain, Assert.Throws<DiskException>(() => Open(readOnly: true)).Errno);
+        qemu.StandardInput.Close();
+        qemu.WaitForExit();
+        Open(readOnly: false).Dispose();
     }
 }

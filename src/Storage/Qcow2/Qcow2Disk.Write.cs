@@ -236,6 +236,11 @@ internal sealed partial class Qcow2Disk
     private void Link(WritePlan plan, ulong place)
     {
         _image.ThrowIfDamaged();
+        for (ulong i = 0; i < plan.Claim.Count && !plan.IsReserved; i++)
+        {
+            // All of them before the first is changed: a plan is carried out whole or not at all.
+            CheckGivenUp(plan.Claim.First + i, _image.Map.Get(plan.Claim.First + i));
+        }
         for (ulong i = 0; i < plan.Claim.Count; i++)
         {
             MetadataTable table = TableForChange(plan.Claim.First + i);
@@ -260,20 +265,36 @@ internal sealed partial class Qcow2Disk
         return table;
     }
 
+    /// <summary>The clusters of the file that an entry refers to.</summary>
+    private ClusterRange PlaceOf(L2Entry entry)
+    {
+        if (entry.Kind != ClusterKind.Compressed)
+        {
+            return new ClusterRange(_geometry.ClusterOf(entry.HostOffset), entry.HostOffset == 0 ? 0UL : 1);
+        }
+        (ulong offset, int length) = entry.CompressedRange(_geometry);
+        ulong first = _geometry.ClusterOf(offset), last = _geometry.ClusterOf(offset + (ulong)length - 1);
+        return new ClusterRange(first, last - first + 1);
+    }
+
+    /// <summary>Refuses an entry that refers to the image's own tables: these are not the guest's to give up.</summary>
+    private void CheckGivenUp(ulong cluster, L2Entry old)
+    {
+        ClusterRange place = PlaceOf(old);
+        for (ulong i = 0; i < place.Count; i++)
+        {
+            _image.Map.Check(
+                cluster, L2Entry.Data(_geometry.OffsetOf(place.First + i)), ulong.Max(_image.UsedBytes, 1));
+        }
+    }
+
     /// <summary>An entry was replaced: what it referred to has a reference less.</summary>
     private void GiveUp(L2Entry old)
     {
+        _image.Freed.Add(PlaceOf(old));
         if (old.Kind == ClusterKind.Compressed)
         {
-            (ulong offset, int length) = old.CompressedRange(_geometry);
-            ulong first = _geometry.ClusterOf(offset);
-            ulong last = _geometry.ClusterOf(offset + (ulong)length - 1);
-            _image.Freed.Add(new ClusterRange(first, last - first + 1));
             _compressed.Forget();
-        }
-        else if (old.HostOffset != 0)
-        {
-            _image.Freed.Add(new ClusterRange(_geometry.ClusterOf(old.HostOffset), 1));
         }
     }
 

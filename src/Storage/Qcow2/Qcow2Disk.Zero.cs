@@ -110,10 +110,7 @@ internal sealed partial class Qcow2Disk
             {
                 continue;
             }
-            if (old.Kind != ClusterKind.Compressed && old.HostOffset != 0)
-            {
-                _image.Map.Check(first + (ulong)i, old, _image.UsedBytes);
-            }
+            CheckGivenUp(first + (ulong)i, old);
             table = TableForChange(first + (ulong)i);
             GiveUp(old);
             _image.Map.L2.Put(table, index + i, wanted.Raw);

@@ -220,7 +220,9 @@ internal sealed class Refcounts
         _end.Reach(covered + blocks + clusters);
         ulong[] table = new ulong[_geometry.OffsetOf(clusters) / 8];
         Table.CopyTo(table, 0);
-        Replaced.Add(new ClusterRange(_geometry.ClusterOf(_header.RefcountTableOffset), _header.RefcountTableClusters));
+        ClusterRange old = new(_geometry.ClusterOf(_header.RefcountTableOffset), _header.RefcountTableClusters);
+        Replaced.Add(old);
+        _metadata.Remove(old);
         ulong firstIndex = (ulong)Table.Length;
         Table = table;
         for (ulong i = 0; i < blocks; i++)
