@@ -326,7 +326,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         bool kernel = _head->Registers.KernelMode != 0;
         _head->Registers.Rip = Wrap(page, site.Guest);
         bool stack = site.Kind == SiteKind.StackGroup;
-        ulong va = _head->Registers.Gpr[site.Register] + (ulong)site.Value;
+        ulong start = site.Register == Translator.RipBase ? page : _head->Registers.Gpr[site.Register];
+        ulong va = start + (ulong)site.Value;
         bool crosses = (va & 4095) + site.Size > GuestFrames.PageSize;
         if (!crosses && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
         {

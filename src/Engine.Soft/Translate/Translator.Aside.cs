@@ -58,8 +58,7 @@ internal sealed unsafe partial class Translator
     {
         ref Site site = ref block.Sites[siteIndex];
         BeginAside(block);
-        int @base = AddressRegister(Register.RAX + site.Register, Temp0);
-        _w.Lea64(Temp0, Mem.At(@base, (int)site.Value));
+        EmitBasePlus(site.Register, (int)site.Value);
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.PageOffsetMask));
         _w.Lea64(Temp0, Mem.At(Temp0, site.Size - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));

@@ -53,7 +53,12 @@ internal sealed unsafe partial class Translator
     private int _temp1Group = None;
 
     private readonly Dictionary<int, int> _open = [];
-    private readonly int[] _version = new int[16], _offset = new int[16];
+    private readonly int[] _version = new int[17], _offset = new int[17];
+
+    /// <summary>Number of RIP as a base register: the page's address, which nothing in a block changes.</summary>
+    public const int RipBase = 16;
+
+    private static int BaseNumber(in Instruction i) => i.MemoryBase == Register.RIP ? RipBase : GprNumber(i.MemoryBase);
 
     private void PlanGroups()
     {
@@ -200,8 +205,8 @@ internal sealed unsafe partial class Translator
         }
         if (IsGroupable(i))
         {
-            _operandLow[n] = _offset[GprNumber(i.MemoryBase)] + (int)i.MemoryDisplacement64;
-            _operandGroup[n] = Join(GprNumber(i.MemoryBase), (int)i.MemoryDisplacement64, OperandBytes(i),
+            _operandLow[n] = _offset[BaseNumber(i)] + (int)i.MemoryDisplacement64;
+            _operandGroup[n] = Join(BaseNumber(i), (int)i.MemoryDisplacement64, OperandBytes(i),
                 rule == Rule.Generic && InstructionClass.WritesMemory(i));
         }
         PlanStack(n, i);
@@ -210,7 +215,7 @@ internal sealed unsafe partial class Translator
     }
 
     private static bool IsGroupable(in Instruction i) =>
-        MemoryOperand(i) >= 0 && i.MemoryBase.IsGPR64() && i.MemoryIndex == Register.None
+        MemoryOperand(i) >= 0 && (i.MemoryBase.IsGPR64() || i.MemoryBase == Register.RIP) && i.MemoryIndex == Register.None
         && i.MemorySegment is not (Register.FS or Register.GS) && OperandBytes(i) is > 0 and <= 64
         && (int)i.MemoryDisplacement64 == (long)i.MemoryDisplacement64
         && i.Mnemonic is not (Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
@@ -360,10 +365,20 @@ internal sealed unsafe partial class Translator
         return stack ? new Mem(GuestRsp, Temp1, 1, displacement + _pendingStack) : Mem.At(Temp1, _operandLow[_now] - group.Low);
     }
 
+    /// <summary>TEMP0 = a base register + an offset. Touches no flag.</summary>
+    private void EmitBasePlus(int @base, int offset)
+    {
+        if (@base == RipBase)
+        {
+            EmitGuestAddress(Temp0, offset);
+            return;
+        }
+        _w.Lea64(Temp0, Mem.At(AddressRegister(Register.RAX + @base, Temp0), offset));
+    }
+
     private void EmitLowAddress(in Group group)
     {
-        int @base = AddressRegister(Register.RAX + group.Base, Temp0);
-        _w.Lea64(Temp0, Mem.At(@base, group.Low - group.FirstOffset));
+        EmitBasePlus(group.Base, group.Low - group.FirstOffset);
     }
 
     private void EmitGroupCheck(in Instruction i, in Group group, bool flagsLive)

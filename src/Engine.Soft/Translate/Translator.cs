@@ -97,6 +97,7 @@ internal sealed unsafe partial class Translator
         LoadBytes(key.Frame, secondFrame);
         DecodeBlock(secondFrame >= 0);
         _isLoop = IsLoop();
+        (_seenLow, _seenHigh) = (PageSize, 0);
         ComputeLiveness();
         PlanGroups();
         _w.Reset();
@@ -230,7 +231,7 @@ internal sealed unsafe partial class Translator
         int live = AllFlags;
         if (_flowsOut && !_nextCrosses)
         {
-            live = LiveAt(_end, 6);
+            live = LiveAt(_end);
         }
         _liveIn[_count] = live;
         for (int n = _count - 1; n >= 0; n--)
@@ -252,7 +253,7 @@ internal sealed unsafe partial class Translator
     private int LiveAtTarget(in Instruction branch)
     {
         long target = IsNear(branch) ? Target(branch) : -1;
-        return _options.FlagLiveness && target >= 0 && target < PageSize ? LiveAt((int)target, 6) : AllFlags;
+        return _options.FlagLiveness && target >= 0 && target < PageSize ? LiveAt((int)target) : AllFlags;
     }
 
     private int LiveBefore(in Instruction i, int after)
@@ -288,16 +289,29 @@ internal sealed unsafe partial class Translator
         }
     }
 
-    /// <summary>Flags that code at a page offset may read before it writes them; looks a few instructions ahead.</summary>
-    private int LiveAt(int position, int depth)
+    /// <summary>Instructions that one look ahead may decode, and branches both of whose sides it follows.</summary>
+    private const int LookAhead = 16, LookAheadBranches = 3;
+
+    private int _lookAhead;
+
+    /// <summary>Bytes of the page that were looked at: a block rests on them as on its own.</summary>
+    private int _seenLow, _seenHigh;
+
+    private int LiveAt(int position)
     {
-        int live = 0, open = AllFlags;
-        while (depth-- > 0 && position >= 0 && position < PageSize)
+        _lookAhead = LookAhead;
+        return LiveAt(position, AllFlags, LookAheadBranches);
+    }
+
+    /// <summary>Those of <paramref name="open"/> that code at a page offset may read before it writes them, as far as it looks.</summary>
+    private int LiveAt(long position, int open, int branches)
+    {
+        int live = 0;
+        while (open != 0 && _lookAhead-- > 0 && position >= 0 && position < PageSize
+            && TryDecode((int)position, out Instruction i, out _, PageSize))
         {
-            if (!TryDecode(position, out Instruction i, out _, PageSize))
-            {
-                break;
-            }
+            _seenLow = Math.Min(_seenLow, (int)position);
+            _seenHigh = Math.Max(_seenHigh, (int)position + i.Length);
             Rule rule = InstructionClass.RuleOf(i);
             if (rule is Rule.Slow or Rule.Undefined || (rule == Rule.Special && (IsSlowForm(i) || IsOpaque(i))))
             {
@@ -308,15 +322,25 @@ internal sealed unsafe partial class Translator
             {
                 open &= ~(int)(i.RflagsModified | i.RflagsUndefined);
             }
-            if (open == 0)
+            position += i.Length;
+            if (i.FlowControl == FlowControl.Next)
             {
-                return live;
+                continue;
             }
-            if (i.FlowControl != FlowControl.Next)
+            if (!IsNear(i))
             {
                 break;
             }
-            position += i.Length;
+            if (i.FlowControl == FlowControl.UnconditionalBranch)
+            {
+                position = Target(i);
+                continue;
+            }
+            if (branches-- == 0)
+            {
+                break;
+            }
+            live |= LiveAt(Target(i), open & ~live, branches);
         }
         return live | open;
     }
@@ -515,7 +539,7 @@ internal sealed unsafe partial class Translator
             _w.PatchInt32(field, (int)delta);
         }
         _w.Bytes.CopyTo(new Span<byte>(code, length));
-        int low = PageSize, high = 0;
+        int low = _seenLow, high = _seenHigh;
         for (int n = 0; n < _count; n++)
         {
             low = Math.Min(low, Position(n));
