@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.Intrinsics.X86;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.X86;
@@ -70,6 +69,8 @@ internal sealed unsafe partial class SoftVcpu
 
     private static int JumpIndex(ulong va) => (int)(va >> 2) & (VcpuArea.JumpEntries - 1);
 
+    private static int Jump2Index(ulong va) => (int)((va + (va >> VcpuArea.Jump2Shift)) & VcpuArea.Jump2Mask);
+
     private void FillJump(bool kernel, ulong rip, TranslationBlock block)
     {
         int index = JumpIndex(rip);
@@ -84,7 +85,7 @@ internal sealed unsafe partial class SoftVcpu
         }
         entry[0] = 0 - rip;
         entry[1] = (ulong)block.Code;
-        int index2 = (int)Bmi2.X64.ParallelBitExtract(rip, VcpuArea.Jump2Mask);
+        int index2 = Jump2Index(rip);
         ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index2 * 16);
         if (index2 != 0)
         {
@@ -212,26 +213,35 @@ internal sealed unsafe partial class SoftVcpu
         }
     }
 
-    /// <summary>Drops jump-cache entries that lead to a block.</summary>
+    /// <summary>Drops jump-cache entries that lead to a block: user code may be mapped in several places.</summary>
     internal void ForgetBlock(TranslationBlock block)
     {
-        bool kernel = (block.Key.Mode & BlockMode.Kernel) != 0;
-        byte* table = _area + VcpuArea.JumpTable(kernel);
-        foreach (int index in kernel ? _kernelFilled : _userFilled)
+        if ((block.Key.Mode & BlockMode.Kernel) != 0)
         {
-            ulong* entry = (ulong*)(table + index * 16);
-            if (entry[1] == (ulong)block.Code && entry[0] != VcpuArea.EmptyJump)
+            ForgetJump(true, block.PageVa + (ulong)block.Key.Offset);
+            return;
+        }
+        foreach ((ulong page, long frame) in _userCode)
+        {
+            if (frame == block.Key.Frame)
             {
-                EmptyJump(entry, VcpuArea.EmptyJump - 2); // stays in the list, matches nothing
+                ForgetJump(false, page + (ulong)block.Key.Offset);
             }
         }
-        foreach (int index in kernel ? _kernelFilled2 : _userFilled2)
+    }
+
+    /// <summary>The entries stay in the lists of filled ones but match nothing.</summary>
+    private void ForgetJump(bool kernel, ulong va)
+    {
+        ulong* first = (ulong*)(_area + VcpuArea.JumpTable(kernel) + JumpIndex(va) * 16);
+        if (first[0] == 0 - va)
         {
-            ulong* entry = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index * 16);
-            if (entry[1] == (ulong)block.Code && entry[0] != 0)
-            {
-                entry[0] = VcpuArea.EmptyJump - 2;
-            }
+            EmptyJump(first, VcpuArea.EmptyJump - 2);
+        }
+        ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + Jump2Index(va) * 16);
+        if (second[0] == 0 - va)
+        {
+            second[0] = VcpuArea.EmptyJump - 2;
         }
     }
 }

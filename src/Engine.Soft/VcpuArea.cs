@@ -31,12 +31,15 @@ internal static class VcpuArea
     public const ulong JumpMask = 0x1fffc;
 
     /// <summary>
-    /// The second level behind each jump cache, asked when the first holds another address: more entries, by other address bits. An entry
+    /// The second level behind each jump cache, asked when the first holds another address: more entries, by all address bits. An entry
     /// of zeros is empty.
     /// </summary>
     public const int Jump2Entries = 65536;
     public const int JumpTable2Bytes = Jump2Entries * 16;
-    public const ulong Jump2Mask = 0xff3fc;
+    public const ulong Jump2Mask = Jump2Entries - 1;
+
+    /// <summary>The index is the sum of the address and the address shifted right by this, in the mask's bits.</summary>
+    public const int Jump2Shift = 15;
 
     /// <summary>Tag of an empty TLB entry: a non-canonical page; its host page is 0, which faults safely.</summary>
     public const ulong EmptyTag = 0x8000_0000_0000_0000;

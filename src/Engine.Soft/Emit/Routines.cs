@@ -279,7 +279,9 @@ internal sealed unsafe class Routines
         a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
         a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
         a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
-        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.Jump2MaskSlot]);
+        a.rorx(r11, rcx, VcpuArea.Jump2Shift);
+        a.lea(r11, __[r11 + rcx]);
+        a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.Jump2MaskSlot]);
         a.lea(r11, __[r11 + r11]);
         a.mov(rdx, __qword_ptr[rsp + r11 * 8 + second]);
         a.lea(rcx, __[rcx + rdx]);

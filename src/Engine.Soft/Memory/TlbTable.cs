@@ -8,18 +8,44 @@ namespace Ryokan.Engine.Soft.Memory;
 /// </summary>
 internal sealed unsafe class TlbTable
 {
-    /// <summary>With more entries in use than this the whole table is swept.</summary>
-    private const int MaxRemembered = 1024;
-
     private readonly byte* _start;
-    private readonly ushort[] _used = new ushort[MaxRemembered];
-    private int _usedCount;
+
+    /// <summary>Entries in use, apart for addresses below and above the hole: a switch of address spaces forgets the lower ones only.</summary>
+    private readonly UsedEntries _lower = new(), _upper = new();
+
+    /// <summary>Numbers of entries that were filled since the last flush.</summary>
+    private sealed class UsedEntries
+    {
+        /// <summary>With more entries in use than this the whole table is swept.</summary>
+        private const int MaxRemembered = 1024;
+
+        private readonly ushort[] _entries = new ushort[MaxRemembered];
+        private int _count;
+
+        public bool AreMany => _count > MaxRemembered;
+
+        public ReadOnlySpan<ushort> Entries => _entries.AsSpan(0, _count);
+
+        public void Add(int index)
+        {
+            if (_count < MaxRemembered)
+            {
+                _entries[_count] = (ushort)index;
+            }
+            _count = Math.Min(_count + 1, MaxRemembered + 1);
+        }
+
+        public void Clear() => _count = 0;
+    }
 
     /// <param name="start">the table's <see cref="VcpuArea.TlbTableBytes"/> bytes, which outlive this object</param>
     public TlbTable(byte* start)
     {
         _start = start;
-        Sweep(lowerHalfOnly: false);
+        for (int index = 0; index < VcpuArea.TlbEntries; index++)
+        {
+            Entry(index)[0] = VcpuArea.EmptyTag;
+        }
     }
 
     private static int IndexOf(ulong va) => (int)(va >> 12) & (VcpuArea.TlbEntries - 1);
@@ -30,13 +56,10 @@ internal sealed unsafe class TlbTable
     {
         int index = IndexOf(va);
         ulong* entry = Entry(index);
-        if (entry[0] == VcpuArea.EmptyTag)
+        bool lower = IsLower(va);
+        if (entry[0] == VcpuArea.EmptyTag || IsLower(entry[0]) != lower)
         {
-            if (_usedCount < MaxRemembered)
-            {
-                _used[_usedCount] = (ushort)index;
-            }
-            _usedCount++;
+            (lower ? _lower : _upper).Add(index);
         }
         entry[0] = va & ~0xfffUL;
         entry[VcpuArea.TlbHost / 8] = (ulong)hostPage;
@@ -71,62 +94,42 @@ internal sealed unsafe class TlbTable
         }
     }
 
+    private static bool IsLower(ulong tag) => (long)tag >= 0;
+
     public void Clear()
     {
-        if (_usedCount > MaxRemembered)
-        {
-            Sweep(lowerHalfOnly: false);
-            return;
-        }
-        foreach (ushort index in _used.AsSpan(0, _usedCount))
-        {
-            Entry(index)[0] = VcpuArea.EmptyTag;
-        }
-        _usedCount = 0;
+        Forget(_lower, lower: true);
+        Forget(_upper, lower: false);
     }
 
-    /// <summary>Forgets addresses below the hole: tags with a clear top bit.</summary>
-    public void ClearLowerHalf()
+    /// <summary>Forgets addresses below the hole.</summary>
+    public void ClearLowerHalf() => Forget(_lower, lower: true);
+
+    private void Forget(UsedEntries used, bool lower)
     {
-        if (_usedCount > MaxRemembered)
+        if (used.AreMany)
         {
-            Sweep(lowerHalfOnly: true);
-            return;
-        }
-        int kept = 0;
-        for (int n = 0; n < _usedCount; n++)
-        {
-            ulong* entry = Entry(_used[n]);
-            if ((long)entry[0] >= 0)
+            for (int index = 0; index < VcpuArea.TlbEntries; index++)
             {
-                entry[0] = VcpuArea.EmptyTag;
-            }
-            else if (entry[0] != VcpuArea.EmptyTag)
-            {
-                _used[kept++] = _used[n];
+                Forget(index, lower);
             }
         }
-        _usedCount = kept;
+        else
+        {
+            foreach (ushort index in used.Entries)
+            {
+                Forget(index, lower);
+            }
+        }
+        used.Clear();
     }
 
-    private void Sweep(bool lowerHalfOnly)
+    private void Forget(int index, bool lower)
     {
-        _usedCount = 0;
-        for (int index = 0; index < VcpuArea.TlbEntries; index++)
+        ulong* entry = Entry(index);
+        if (IsLower(entry[0]) == lower)
         {
-            ulong* entry = Entry(index);
-            if (!lowerHalfOnly || (long)entry[0] >= 0)
-            {
-                entry[0] = VcpuArea.EmptyTag;
-            }
-            else if (entry[0] != VcpuArea.EmptyTag)
-            {
-                if (_usedCount < MaxRemembered)
-                {
-                    _used[_usedCount] = (ushort)index;
-                }
-                _usedCount++;
-            }
+            entry[0] = VcpuArea.EmptyTag;
         }
     }
 }
