@@ -15,11 +15,15 @@ internal sealed class BusDevice(DeviceBackend backend, DeviceNodes nodes, Action
     private const int MaxLoggedFailures = 8;
 
     private bool _connected;
+    private volatile int _connection;
     private int _failures;
 
     public DeviceBackend Backend { get; } = backend;
 
     public DeviceNodes Nodes { get; } = nodes;
+
+    /// <summary>Number of the present connection, or of the next one; any thread.</summary>
+    public int Connection => _connection;
 
     /// <summary>What the back end shows.</summary>
     public int State { get; private set; } = XenbusState.Initialising;
@@ -124,6 +128,7 @@ internal sealed class BusDevice(DeviceBackend backend, DeviceNodes nodes, Action
         // Also after a Connect that failed in the middle.
         Backend.Disconnect();
         _connected = false;
+        _connection++;
     }
 
     private void Enter(int state)

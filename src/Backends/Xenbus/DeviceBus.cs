@@ -193,7 +193,9 @@ public sealed class DeviceBus : IWatchSink, IDisposable
     {
         try
         {
-            Post(() => FailIfPresent(device, reason));
+            // On a worker's thread, which Disconnect waits for: the number is that of its own connection.
+            int connection = device.Connection;
+            Post(() => FailIfConnected(device, connection, reason));
         }
         catch (ObjectDisposedException)
         {
@@ -201,9 +203,10 @@ public sealed class DeviceBus : IWatchSink, IDisposable
         }
     }
 
-    private void FailIfPresent(BusDevice device, string reason)
+    /// <summary>A connection that ended while its failure was on the way here has nothing to fail.</summary>
+    private void FailIfConnected(BusDevice device, int connection, string reason)
     {
-        if (_devices.ContainsValue(device))
+        if (_devices.ContainsValue(device) && device.Connection == connection)
         {
             device.Fail(reason);
         }
