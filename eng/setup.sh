@@ -16,6 +16,10 @@ here=$(dirname "$(readlink -f "$0")")
 packages=(
     gcc libc6-dev zlib1g-dev # NativeAOT links with the system's compiler; tests and benchmarks compile C programs
     qemu-utils # tests: images that QEMU makes, and its judgement of ours
+    e2fsprogs        # mke2fs makes root file systems; its libext2fs reads kernels out of them (bootloader)
+    mmdebstrap       # xm image build; it needs uidmap when it runs for an ordinary user
+    uidmap
+    genisoimage # cloudinit: the seed disk
 )
 # What root's tests of bridges make network namespaces with; nobody else can.
 [[ $EUID -ne 0 ]] || packages+=(iproute2)

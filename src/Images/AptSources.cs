@@ -7,7 +7,8 @@ namespace Ryokan.Images;
 /// <summary>Where a Debian release comes from, by what this machine's own apt is set up with.</summary>
 internal static class AptSources
 {
-    /// <summary>Lines for a sources.list of the release: the suites that this machine follows for its own.</summary>
+    /// <summary>Lines for a sources.list of the release: the suites that this machine follows for its
+    /// own.</summary>
     /// <exception cref="ImageException">apt knows no Debian archive</exception>
     public static IReadOnlyList<string> For(string release)
     {

@@ -21,7 +21,8 @@ internal static class HostProgram
         return process.ExitCode == 0 ? output : throw Failure(program, process.ExitCode, LastLine(errors.Result));
     }
 
-    /// <summary>Runs a program that takes long; each line that it says goes to a log and to the user.</summary>
+    /// <summary>Runs a program that takes long; each line that it says goes to a log and to the
+    /// user.</summary>
     public static void RunLogged(
         string program, IReadOnlyList<string> arguments, TextWriter log, Action<string> progress)
     {

@@ -8,7 +8,8 @@ using Ryokan.Storage;
 namespace Ryokan.Images;
 
 /// <summary>
-/// Makes a root disk of a whole Debian: mmdebstrap makes the tree, mke2fs a file system of it without mounting, and
+/// Makes a root disk of a whole Debian: mmdebstrap makes the tree, mke2fs a file system of it without
+/// mounting, and
 /// both work for an ordinary user, in a user namespace. The disk has one partition, the root.
 /// </summary>
 public sealed class ImageBuilder(ImageStore store, Action<string> progress)
@@ -136,7 +137,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
         }
     }
 
-    /// <summary>Puts a partition table in front of the file system; only what holds data is written.</summary>
+    /// <summary>Puts a partition table in front of the file system; only what holds data is
+    /// written.</summary>
     private static void WriteImage(string raw, ImageRequest request, string target)
     {
         string unfinished = target + ".new";

@@ -8,7 +8,8 @@ using System.Text;
 namespace Ryokan.Images;
 
 /// <summary>
-/// The files that make a Debian tree a guest of its own, as a tar archive with root as owner: host name, root file
+/// The files that make a Debian tree a guest of its own, as a tar archive with root as owner: host name,
+/// root file
 /// system, network by DHCP, authorized keys.
 /// </summary>
 internal static class SystemFiles

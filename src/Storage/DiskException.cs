@@ -4,7 +4,8 @@ using System.Runtime.InteropServices;
 namespace Ryokan.Storage;
 
 /// <summary>
-/// A disk image cannot be opened or used; the message is one line that names the image, what was to be done and
+/// A disk image cannot be opened or used; the message is one line that names the image, what was to be done
+/// and
 /// why it failed.
 /// </summary>
 public sealed class DiskException : Exception

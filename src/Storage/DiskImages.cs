@@ -33,7 +33,8 @@ public static class DiskImages
     /// for reading others can only read. The locks are QEMU's, so qemu-img and QEMU keep out too.
     /// </summary>
     /// <param name="path">a file or block device</param>
-    /// <param name="format">what it holds: never guessed, because a guest can write any header to a raw disk</param>
+    /// <param name="format">what it holds: never guessed, because a guest can write any header to a raw
+    /// disk</param>
     /// <param name="readOnly">the image is not changed in any way, not even repaired</param>
     /// <exception cref="DiskException">it cannot be opened, is in use (EAGAIN) or damaged</exception>
     public static IDisk Open(string path, DiskFormat format, bool readOnly)
@@ -54,7 +55,8 @@ public static class DiskImages
         }
     }
 
-    /// <summary>Makes a new image that reads as zeroes, or as its backing file, and takes next to no room.</summary>
+    /// <summary>Makes a new image that reads as zeroes, or as its backing file, and takes next to no
+    /// room.</summary>
     /// <param name="path">must not exist</param>
     /// <param name="format">of the new image</param>
     /// <param name="bytes">size of the disk; null for that of the backing file</param>
@@ -101,7 +103,8 @@ public static class DiskImages
         return DiskRange.RoundUpToSector(format == DiskFormat.Qcow2 ? new Qcow2Header(file).Size : file.Length);
     }
 
-    /// <summary>Room that an image's file takes on the host; less than its length when it has holes.</summary>
+    /// <summary>Room that an image's file takes on the host; less than its length when it has
+    /// holes.</summary>
     public static ulong UsedBytes(string path)
     {
         using ImageFile file = ImageFile.OpenUnlocked(path);

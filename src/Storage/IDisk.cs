@@ -6,11 +6,13 @@ namespace Ryokan.Storage;
 /// <summary>
 /// A virtual disk. Every method may be called by any number of threads at once and returns when its work is
 /// done; what was written is seen by every read that begins afterwards, and survives a power cut once a
-/// <see cref="Flush"/> that began afterwards has returned. Two requests for the same bytes at the same time take
+/// <see cref="Flush"/> that began afterwards has returned. Two requests for the same bytes at the same time
+/// take
 /// effect in any order, as on a real disk.
 /// </summary>
 /// <remarks>
-/// Every method throws <see cref="DiskException"/> for what the host or the image refuses, and with EINVAL for a
+/// Every method throws <see cref="DiskException"/> for what the host or the image refuses, and with EINVAL
+/// for a
 /// range that is not inside the disk. A failed write may be tried again: nothing else was damaged by it.
 /// </remarks>
 public interface IDisk : IDisposable
@@ -41,7 +43,8 @@ public interface IDisk : IDisposable
     /// host and format allow.</summary>
     void WriteZeroes(ulong offset, ulong length);
 
-    /// <summary>The range is of no use to the guest any more: its contents are undefined until written again, old
+    /// <summary>The range is of no use to the guest any more: its contents are undefined until written
+    /// again, old
     /// or zero but never anybody else's.</summary>
     void Discard(ulong offset, ulong length);
 

@@ -6,7 +6,8 @@ using Xunit;
 
 namespace Ryokan.Storage.Tests;
 
-/// <summary>QEMU's own tools (Debian: qemu-utils): they make images that we use and judge those that we changed.</summary>
+/// <summary>QEMU's own tools (Debian: qemu-utils): they make images that we use and judge those that we
+/// changed.</summary>
 internal static class QemuImg
 {
     /// <summary>Runs qemu-img; anything but status 0 fails the test.</summary>

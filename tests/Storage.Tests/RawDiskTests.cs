@@ -138,7 +138,8 @@ public sealed class RawDiskTests : IDisposable
     [Fact]
     public void AFullHostIsTold()
     {
-        // /dev/full is no block device; a file size limit of the process would end it with a signal. A file at the
+        // /dev/full is no block device; a file size limit of the process would end it with a signal. A file
+        // at the
         // largest offset that the file system knows is the portable way to a write that the host refuses.
         using IDisk disk = DiskImages.Open(Make(1 << 20), DiskFormat.Raw, readOnly: false);
         DiskException refusal = Assert.Throws<DiskException>(() => disk.Resize(1UL << 62));

@@ -8,7 +8,8 @@ using Ryokan.Storage.Boot;
 namespace Ryokan.DomainHost.Boot;
 
 /// <summary>
-/// Where a guest's kernel and ramdisk are: files of the host, or what the bootloader took out of the guest's first
+/// Where a guest's kernel and ramdisk are: files of the host, or what the bootloader took out of the guest's
+/// first
 /// disk, each time the guest is built, so that a guest that upgraded its kernel boots the new one.
 /// </summary>
 internal sealed class BootSource : IDisposable
@@ -77,7 +78,8 @@ internal sealed class BootSource : IDisposable
     }
 
     /// <summary>
-    /// The disk's words, then those of the description, as with pygrub; the root is named by us when nobody else does.
+    /// The disk's words, then those of the description, as with pygrub; the root is named by us when nobody
+    /// else does.
     /// </summary>
     private static string CommandLineOf(BootFiles files, BootloaderConfig bootloader, string given)
     {

@@ -8,7 +8,8 @@ using System.Threading.Tasks;
 namespace Ryokan.DomainHost.Boot;
 
 /// <summary>
-/// The disk that cloud-init's NoCloud data source looks for: an ISO 9660 file system labelled "cidata" with the files
+/// The disk that cloud-init's NoCloud data source looks for: an ISO 9660 file system labelled "cidata" with
+/// the files
 /// user-data and meta-data (cloud-init documentation, "NoCloud"). genisoimage or xorriso makes it.
 /// </summary>
 internal static class CloudInitSeed

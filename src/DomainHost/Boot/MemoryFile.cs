@@ -6,7 +6,8 @@ using Ryokan.Linux.Interop;
 
 namespace Ryokan.DomainHost.Boot;
 
-/// <summary>A file in memory with a path that this process can open; gone when it and its openers are.</summary>
+/// <summary>A file in memory with a path that this process can open; gone when it and its openers
+/// are.</summary>
 internal sealed class MemoryFile : IDisposable
 {
     private const uint CloseOnExec = 1;

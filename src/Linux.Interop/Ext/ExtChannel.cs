@@ -5,7 +5,8 @@ using System.Runtime.InteropServices;
 namespace Ryokan.Linux.Interop.Ext;
 
 /// <summary>
-/// Lets libext2fs read through a delegate: an I/O manager of its interface (ext2fs/ext2_io.h), read only. The library
+/// Lets libext2fs read through a delegate: an I/O manager of its interface (ext2fs/ext2_io.h), read only.
+/// The library
 /// opens a channel by name; ours are the numbers of handles to objects of this type.
 /// </summary>
 internal sealed unsafe class ExtChannel : IDisposable
@@ -14,7 +15,8 @@ internal sealed unsafe class ExtChannel : IDisposable
     private const nint ManagerMagic = 2133571335 /* EXT2_ET_MAGIC_IO_MANAGER */;
     private const nint ChannelMagic = 2133571333 /* EXT2_ET_MAGIC_IO_CHANNEL */;
 
-    /// <summary>A sound file system needs much less for its boot files; a malicious one could go round in circles.</summary>
+    /// <summary>A sound file system needs much less for its boot files; a malicious one could go round in
+    /// circles.</summary>
     private const ulong MaxBytesRead = 4UL << 30;
 
     /// <summary>struct struct_io_channel, 192 bytes on x86-64.</summary>
@@ -122,7 +124,8 @@ internal sealed unsafe class ExtChannel : IDisposable
         return 0;
     }
 
-    /// <summary>A negative count is one of bytes. The library owns the buffer, which is as large as it asks for.</summary>
+    /// <summary>A negative count is one of bytes. The library owns the buffer, which is as large as it asks
+    /// for.</summary>
     [UnmanagedCallersOnly]
     private static nint Read(Channel* channel, ulong block, int count, byte* data)
     {

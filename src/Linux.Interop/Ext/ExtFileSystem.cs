@@ -10,7 +10,8 @@ public delegate bool ExtReader(ulong offset, Span<byte> destination);
 
 /// <summary>
 /// Reads an ext2, ext3 or ext4 file system without mounting it, by way of the system's libext2fs (Debian:
-/// libext2fs2, there wherever e2fsprogs is; API: ext2fs/ext2fs.h). The journal is not replayed. One thread at a time.
+/// libext2fs2, there wherever e2fsprogs is; API: ext2fs/ext2fs.h). The journal is not replayed. One thread
+/// at a time.
 /// </summary>
 public sealed unsafe partial class ExtFileSystem : IDisposable
 {

@@ -6,7 +6,8 @@ namespace Ryokan.Linux.Interop.Files;
 
 /// <summary>
 /// A regular file or block device of the host, used at explicit offsets by any number of threads. Every
-/// operation returns 0 or the positive errno of the call that failed (man-pages sections 2 and 3); none throws
+/// operation returns 0 or the positive errno of the call that failed (man-pages sections 2 and 3); none
+/// throws
 /// for what the host refuses, and none stops half way without saying so.
 /// </summary>
 public sealed unsafe partial class HostFile : IDisposable
@@ -31,7 +32,8 @@ public sealed unsafe partial class HostFile : IDisposable
     public bool IsBlockDevice { get; }
 
     /// <summary>Opens an existing file or block device.</summary>
-    /// <returns>0; errno; ENODEV (19) for what is neither a file nor a block device, EISDIR for a folder</returns>
+    /// <returns>0; errno; ENODEV (19) for what is neither a file nor a block device, EISDIR for a
+    /// folder</returns>
     public static int Open(string path, bool writable, out HostFile? file) =>
         Open(path, writable ? ReadWriteFlag : ReadOnlyFlag, out file);
 
@@ -200,10 +202,12 @@ public sealed unsafe partial class HostFile : IDisposable
         return 0;
     }
 
-    /// <summary>Makes a range read as zeroes, keeping it allocated where the file system can: EOPNOTSUPP where not.</summary>
+    /// <summary>Makes a range read as zeroes, keeping it allocated where the file system can: EOPNOTSUPP
+    /// where not.</summary>
     public int ZeroRange(ulong offset, ulong length) => Allocate(ZeroRangeMode, offset, length);
 
-    /// <summary>Gives a range back to the host; it reads as zeroes. EOPNOTSUPP where the host cannot.</summary>
+    /// <summary>Gives a range back to the host; it reads as zeroes. EOPNOTSUPP where the host
+    /// cannot.</summary>
     public int PunchHole(ulong offset, ulong length) => Allocate(PunchHoleMode | KeepSize, offset, length);
 
     private int Allocate(int mode, ulong offset, ulong length)
@@ -250,10 +254,12 @@ public sealed unsafe partial class HostFile : IDisposable
         return 0;
     }
 
-    /// <summary>The end of the hole that <paramref name="offset"/> lies in, or the offset itself where data is.</summary>
+    /// <summary>The end of the hole that <paramref name="offset"/> lies in, or the offset itself where data
+    /// is.</summary>
     public int NextData(ulong offset, out ulong data) => Find(offset, SeekData, out data);
 
-    /// <summary>The start of the first hole at or after <paramref name="offset"/>; the end of file counts as one.</summary>
+    /// <summary>The start of the first hole at or after <paramref name="offset"/>; the end of file counts as
+    /// one.</summary>
     public int NextHole(ulong offset, out ulong hole) => Find(offset, SeekHole, out hole);
 
     private int Find(ulong offset, int whence, out ulong found)
@@ -264,7 +270,8 @@ public sealed unsafe partial class HostFile : IDisposable
     }
 
     /// <summary>
-    /// Takes or changes a lock of this open file on a range of bytes (fcntl(2), open file description locks): it
+    /// Takes or changes a lock of this open file on a range of bytes (fcntl(2), open file description
+    /// locks): it
     /// binds other open files, of this process too, and goes away with this one. Never waits.
     /// </summary>
     /// <returns>0; EAGAIN (11) when somebody else's lock is in the way</returns>

@@ -12,7 +12,8 @@ public static unsafe class IoVectors
     /// <param name="pieces">pieces that are at least that long together</param>
     /// <param name="skip">in bytes</param>
     /// <param name="length">in bytes</param>
-    /// <param name="room">where the answer may be put; as many elements as there are pieces are enough</param>
+    /// <param name="room">where the answer may be put; as many elements as there are pieces are
+    /// enough</param>
     public static ReadOnlySpan<IoVector> Slice(
         ReadOnlySpan<IoVector> pieces, ulong skip, ulong length, Span<IoVector> room)
     {

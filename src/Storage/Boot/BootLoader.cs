@@ -19,13 +19,15 @@ public sealed record BootRequest(string? Kernel, string? Ramdisk, string? Entry,
 /// <param name="Kernel">contents of the kernel's file</param>
 /// <param name="Ramdisk">contents of the ramdisk; null when there is none</param>
 /// <param name="Arguments">for the kernel, as the disk has them</param>
-/// <param name="RootArgument">"root=UUID=.. ro": the file system the kernel was found in, for a command line that names
+/// <param name="RootArgument">"root=UUID=.. ro": the file system the kernel was found in, for a command line
+/// that names
 /// no root; null when that is not a root file system</param>
 public sealed record BootFiles(
     string Source, byte[] Kernel, byte[]? Ramdisk, string Arguments, string? RootArgument);
 
 /// <summary>
-/// Takes the kernel that a disk boots out of it, as pygrub does: what grub.cfg says, or the newest /boot/vmlinuz-*.
+/// Takes the kernel that a disk boots out of it, as pygrub does: what grub.cfg says, or the newest
+/// /boot/vmlinuz-*.
 /// Nothing is mounted, run or changed.
 /// </summary>
 public static class BootLoader

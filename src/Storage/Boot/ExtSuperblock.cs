@@ -3,7 +3,8 @@ using System.Buffers.Binary;
 
 namespace Ryokan.Storage.Boot;
 
-/// <summary>Tells an ext2, ext3 or ext4 file system by its superblock (Linux: Documentation/filesystems/ext4).</summary>
+/// <summary>Tells an ext2, ext3 or ext4 file system by its superblock (Linux:
+/// Documentation/filesystems/ext4).</summary>
 internal sealed record ExtSuperblock(Guid Uuid)
 {
     private const int At = 1024, Bytes = 1024, MagicAt = 0x38, UuidAt = 0x68;

@@ -15,7 +15,8 @@ internal sealed record GrubEntry(
     string Title, string Id, string Path, string Kernel, string Arguments, IReadOnlyList<string> Ramdisks);
 
 /// <summary>
-/// Reads as much of a grub.cfg as describes menu entries (GRUB manual, "Writing full configuration files directly").
+/// Reads as much of a grub.cfg as describes menu entries (GRUB manual, "Writing full configuration files
+/// directly").
 /// Scripts are not run: of several values for "default" the last one that names no variable counts.
 /// </summary>
 internal sealed class GrubMenu
@@ -126,7 +127,8 @@ internal sealed class GrubMenu
         }
     }
 
-    /// <summary>"(hd0,1)/vmlinuz" and "($root)/vmlinuz" are files of the same file system as far as we know.</summary>
+    /// <summary>"(hd0,1)/vmlinuz" and "($root)/vmlinuz" are files of the same file system as far as we
+    /// know.</summary>
     private static string WithoutDevice(string path) =>
         path.StartsWith('(') && path.IndexOf(')') is var end and > 0 ? path[(end + 1)..] : path;
 
@@ -183,7 +185,8 @@ internal sealed class GrubMenu
 
     public int Count => _entries.Count;
 
-    /// <summary>The entry that a title, id, number ("0", "1&gt;2") or path of titles names; null when none.</summary>
+    /// <summary>The entry that a title, id, number ("0", "1&gt;2") or path of titles names; null when
+    /// none.</summary>
     public GrubEntry? Find(string choice) =>
         _entries.Find(e => e.Numbers == choice || e.Entry.Id == choice || e.Entry.Title == choice
             || e.Entry.Path == choice || EndsLike(e.Entry, choice)).Entry;

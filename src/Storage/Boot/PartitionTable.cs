@@ -9,7 +9,8 @@ namespace Ryokan.Storage.Boot;
 internal readonly record struct DiskPart(string Name, ulong Offset, ulong Length);
 
 /// <summary>
-/// Reads partition tables: GPT (UEFI specification, chapter 5) and the four primary partitions of an MBR. Sectors have
+/// Reads partition tables: GPT (UEFI specification, chapter 5) and the four primary partitions of an MBR.
+/// Sectors have
 /// 512 bytes.
 /// </summary>
 internal static class PartitionTable

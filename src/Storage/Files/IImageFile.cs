@@ -4,7 +4,8 @@ using Ryokan.Linux.Interop.Files;
 namespace Ryokan.Storage.Files;
 
 /// <summary>
-/// What an image format stands on: a host file, or a stand-in that cuts the power. Thread-safe; every failure is
+/// What an image format stands on: a host file, or a stand-in that cuts the power. Thread-safe; every
+/// failure is
 /// a <see cref="DiskException"/> that names the file.
 /// </summary>
 internal interface IImageFile : IDisposable
@@ -32,7 +33,8 @@ internal interface IImageFile : IDisposable
     /// <summary>The range reads as zeroes from now on.</summary>
     void WriteZeroes(ulong offset, ulong length);
 
-    /// <summary>Gives the range back to the host where it can be; it may read as zeroes or as before.</summary>
+    /// <summary>Gives the range back to the host where it can be; it may read as zeroes or as
+    /// before.</summary>
     void Discard(ulong offset, ulong length);
 
     /// <summary>What was written before is on stable storage.</summary>

@@ -17,6 +17,8 @@ internal sealed class ImageFile : IImageFile
     /// <summary>What the host said it cannot do is not asked for again.</summary>
     private bool _zeroRangeMissing, _punchHoleMissing;
 
+    private int _syncError;
+
     public string Path { get; }
 
     public bool IsReadOnly { get; }
@@ -193,7 +195,20 @@ internal sealed class ImageFile : IImageFile
         return hole;
     }
 
-    public void Sync() => Check(_file.Sync(), "flush");
+    /// <summary>
+    /// Once it has failed it fails for good: the kernel forgets what it could not write, so a later success
+    /// would
+    /// mean nothing.
+    /// </summary>
+    public void Sync()
+    {
+        int error = Volatile.Read(ref _syncError);
+        if (error == 0 && (error = _file.Sync()) != 0)
+        {
+            Volatile.Write(ref _syncError, error);
+        }
+        Check(error, "flush");
+    }
 
     public void SetLength(ulong bytes) => Check(_file.SetLength(bytes), $"make it {bytes} bytes long");
 

@@ -3,9 +3,12 @@ using Ryokan.Linux.Interop.Files;
 namespace Ryokan.Storage.Files;
 
 /// <summary>
-/// Advisory locks on an image, by QEMU's convention for image files (block/file-posix.c), so that its programs
-/// and ours respect each other: whoever does a thing holds a shared lock on byte 100 + n, whoever does not want
-/// others to do it one on byte 200 + n, and everybody looks, after taking their own, for locks that contradict.
+/// Advisory locks on an image, by QEMU's convention for image files (block/file-posix.c), so that its
+/// programs
+/// and ours respect each other: whoever does a thing holds a shared lock on byte 100 + n, whoever does not
+/// want
+/// others to do it one on byte 200 + n, and everybody looks, after taking their own, for locks that
+/// contradict.
 /// Two that come at the same moment may both be refused; never do both succeed.
 /// </summary>
 internal static class ImageLock

@@ -7,10 +7,12 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// A consistent set of metadata changes on its way to disk, in three steps with a flush behind each. A power cut in
+/// A consistent set of metadata changes on its way to disk, in three steps with a flush behind each. A power
+/// cut in
 /// between leaves at worst clusters that nobody refers to (leaks).
 /// <list type="number">
-/// <item>what nothing on disk refers to yet: new tables, and reference counts. The flush behind it also carries the
+/// <item>what nothing on disk refers to yet: new tables, and reference counts. The flush behind it also
+/// carries the
 /// guest data that the tables will name.</item>
 /// <item>the refcount table's references to new refcount blocks</item>
 /// <item>references to new clusters: entries of L2 tables and L1, size and place of L1 in the header</item>
@@ -46,7 +48,8 @@ internal sealed class Batch
         TakeL1(header, map);
         if (!IsEmpty && header.Version >= 3 && !header.IsDirty)
         {
-            // Set until the image is closed: whoever opens it after a crash counts again and takes leaks back.
+            // Set until the image is closed: whoever opens it after a crash counts again and takes leaks
+            // back.
             header.IsDirty = true;
             _first.Insert(0, (Qcow2Header.IncompatibleAt,
                 header.Copy(Qcow2Header.IncompatibleAt, Qcow2Header.AutoclearAt + 8)));

@@ -4,7 +4,8 @@ using System.Threading;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Makes what was written durable: guest data and the tables that lead to it. Callers that come while one commit runs
+/// Makes what was written durable: guest data and the tables that lead to it. Callers that come while one
+/// commit runs
 /// share the next.
 /// </summary>
 internal sealed class Commit(Qcow2Image image)
@@ -70,7 +71,8 @@ internal sealed class Commit(Qcow2Image image)
     }
 
     /// <summary>
-    /// Gives clusters up. Those whose last reference this is go back to the host first: afterwards they may be
+    /// Gives clusters up. Those whose last reference this is go back to the host first: afterwards they may
+    /// be
     /// somebody else's.
     /// </summary>
     private void Release(ClusterRange range)

@@ -9,7 +9,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Reads compressed clusters: raw deflate, or zstd. Keeps the last one, because a guest reads a cluster in pieces.
+/// Reads compressed clusters: raw deflate, or zstd. Keeps the last one, because a guest reads a cluster in
+/// pieces.
 /// </summary>
 internal sealed class CompressedClusters(IImageFile file, Qcow2Header header)
 {

@@ -3,8 +3,10 @@ using System.Threading;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Tells when every request that may still use a cluster's old place has ended, without making any wait: a request
-/// runs in the epoch that was current when it began, and an epoch ends when a later one is current and the requests
+/// Tells when every request that may still use a cluster's old place has ended, without making any wait: a
+/// request
+/// runs in the epoch that was current when it began, and an epoch ends when a later one is current and the
+/// requests
 /// of the one before have gone.
 /// </summary>
 internal sealed class Epochs
@@ -32,7 +34,8 @@ internal sealed class Epochs
 
     public int Current => Volatile.Read(ref _current);
 
-    /// <summary>Begins the next epochs if the requests of earlier ones have ended. One thread at a time.</summary>
+    /// <summary>Begins the next epochs if the requests of earlier ones have ended. One thread at a
+    /// time.</summary>
     public void Advance()
     {
         for (int i = 0; i < 2 && Volatile.Read(ref _running[(_current + 1) & 1]) == 0; i++)

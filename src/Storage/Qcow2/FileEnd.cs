@@ -3,7 +3,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Where the file ends, and from where on it was never written. The file is made longer some clusters ahead, so that
+/// Where the file ends, and from where on it was never written. The file is made longer some clusters ahead,
+/// so that
 /// allocation seldom waits for the host; <see cref="Trim"/> takes that back. Used under the image's lock.
 /// </summary>
 internal sealed class FileEnd

@@ -3,8 +3,10 @@ using System.Collections.Generic;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// References to clusters that the tables in memory do not hold any more. One is given up in three steps: the tables
-/// on disk must not hold it either, then every request that may have looked it up before must have ended, then the
+/// References to clusters that the tables in memory do not hold any more. One is given up in three steps:
+/// the tables
+/// on disk must not hold it either, then every request that may have looked it up before must have ended,
+/// then the
 /// count goes down. Used under the image's lock.
 /// </summary>
 internal sealed class FreedClusters

@@ -34,7 +34,8 @@ internal readonly record struct L2Entry(ulong Raw)
         : HostOffset != 0 ? ClusterKind.Data
         : ClusterKind.Unallocated;
 
-    /// <summary>Of <see cref="ClusterKind.Data"/> and <see cref="ClusterKind.Zero"/>; 0 when there is none.</summary>
+    /// <summary>Of <see cref="ClusterKind.Data"/> and <see cref="ClusterKind.Zero"/>; 0 when there is
+    /// none.</summary>
     public ulong HostOffset => Raw & Geometry.OffsetMask;
 
     /// <summary>Nobody else refers to the host cluster: it may be written in place.</summary>

@@ -1,7 +1,8 @@
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Bounds on what an image, which may come from anybody, can make us hold or do. Where QEMU has a bound, it is
+/// Bounds on what an image, which may come from anybody, can make us hold or do. Where QEMU has a bound, it
+/// is
 /// QEMU's: what one accepts the other does too.
 /// </summary>
 internal static class Limits
@@ -19,7 +20,8 @@ internal static class Limits
     public const int Snapshots = 65536;
     public const ulong SnapshotTableBytes = 64 << 20, SnapshotL1Bytes = 64 << 20;
 
-    /// <summary>Clusters of the largest file whose reference counts are counted again: 4 bytes each.</summary>
+    /// <summary>Clusters of the largest file whose reference counts are counted again: 4 bytes
+    /// each.</summary>
     public const ulong RecountedClusters = 128 << 20;
 
     /// <summary>Each of the two caches of tables, in bytes and at least so many tables.</summary>

@@ -3,7 +3,8 @@ using System.Buffers.Binary;
 
 namespace Ryokan.Storage.Qcow2;
 
-/// <summary>An L2 table or refcount block in memory: one cluster, and which part of it the disk does not have.</summary>
+/// <summary>An L2 table or refcount block in memory: one cluster, and which part of it the disk does not
+/// have.</summary>
 internal sealed class MetadataTable(ulong offset, byte[] bytes)
 {
     /// <summary>Where it is, or will be, in the file.</summary>

@@ -6,7 +6,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Writes a new image: version 3, clusters of 64 KiB, reference counts of 16 bits, as qemu-img does by default.
+/// Writes a new image: version 3, clusters of 64 KiB, reference counts of 16 bits, as qemu-img does by
+/// default.
 /// Header, refcount table, one refcount block and L1 lie in this order.
 /// </summary>
 internal static class Qcow2Creator

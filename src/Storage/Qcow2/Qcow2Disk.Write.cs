@@ -56,7 +56,8 @@ internal sealed partial class Qcow2Disk
         }
     }
 
-    /// <summary>Before the first change: bitmaps and the like, which we do not keep up to date, are declared stale.</summary>
+    /// <summary>Before the first change: bitmaps and the like, which we do not keep up to date, are declared
+    /// stale.</summary>
     private void BeforeChange()
     {
         if (Volatile.Read(ref _autoclearDone))
@@ -163,7 +164,8 @@ internal sealed partial class Qcow2Disk
         return false;
     }
 
-    /// <summary>Waits, giving up the image's lock meanwhile, until nobody moves these guest clusters.</summary>
+    /// <summary>Waits, giving up the image's lock meanwhile, until nobody moves these guest
+    /// clusters.</summary>
     private void AwaitClaims(ClusterRange range)
     {
         while (IsClaimed(range))
@@ -277,7 +279,8 @@ internal sealed partial class Qcow2Disk
         return new ClusterRange(first, last - first + 1);
     }
 
-    /// <summary>Refuses an entry that refers to the image's own tables: these are not the guest's to give up.</summary>
+    /// <summary>Refuses an entry that refers to the image's own tables: these are not the guest's to give
+    /// up.</summary>
     private void CheckGivenUp(ulong cluster, L2Entry old)
     {
         ClusterRange place = PlaceOf(old);

@@ -37,7 +37,8 @@ internal sealed partial class Qcow2Disk
     }
 
     /// <summary>
-    /// The whole clusters in a range, and the bytes before and behind; a last cluster that the disk's end cuts is
+    /// The whole clusters in a range, and the bytes before and behind; a last cluster that the disk's end
+    /// cuts is
     /// whole.
     /// </summary>
     private (ClusterRange Whole, ulong Head, ulong Tail) Split(ulong offset, ulong length)

@@ -7,8 +7,10 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// A disk in a qcow2 image. A request looks its clusters up under the image's lock and moves data without it; a
-/// write that needs new clusters claims its guest clusters until the tables name the new ones, and whoever wants to
+/// A disk in a qcow2 image. A request looks its clusters up under the image's lock and moves data without
+/// it; a
+/// write that needs new clusters claims its guest clusters until the tables name the new ones, and whoever
+/// wants to
 /// change these meanwhile waits. Tables change in memory and reach the disk by <see cref="Commit"/>.
 /// </summary>
 internal sealed partial class Qcow2Disk : IDisk
@@ -122,7 +124,8 @@ internal sealed partial class Qcow2Disk : IDisk
         IoVectors.Clear(IoVectors.Slice(destination, there, length - there, room));
     }
 
-    /// <summary>What is at an offset, and how far it goes on like that; at most <paramref name="most"/> bytes.</summary>
+    /// <summary>What is at an offset, and how far it goes on like that; at most <paramref name="most"/>
+    /// bytes.</summary>
     private Extent Find(ulong offset, ulong most)
     {
         ulong cluster = _geometry.ClusterOf(offset), into = _geometry.OffsetInCluster(offset);
@@ -201,7 +204,8 @@ internal sealed partial class Qcow2Disk : IDisk
     }
 
     /// <summary>
-    /// Writes what is left and marks the image clean. Errors are not told, as nobody could act on them: what was
+    /// Writes what is left and marks the image clean. Errors are not told, as nobody could act on them: what
+    /// was
     /// flushed is safe anyhow, and the image is repaired when it is opened next.
     /// </summary>
     public void Dispose()

@@ -6,7 +6,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// The header of an image, docs/interop/qcow2.txt "Header" of QEMU: read and checked once, then changed field by
+/// The header of an image, docs/interop/qcow2.txt "Header" of QEMU: read and checked once, then changed
+/// field by
 /// field. All fields that change lie in the first sector, so that each change is on disk whole or not at all.
 /// </summary>
 internal sealed class Qcow2Header
@@ -66,7 +67,8 @@ internal sealed class Qcow2Header
     public byte[] Copy(int from, int to) => _bytes[from..to];
 
     /// <summary>Reads and checks the header.</summary>
-    /// <exception cref="DiskException">it is no qcow2 image, is damaged, or needs what we do not have</exception>
+    /// <exception cref="DiskException">it is no qcow2 image, is damaged, or needs what we do not
+    /// have</exception>
     public Qcow2Header(IImageFile file)
     {
         _path = file.Path;
@@ -144,7 +146,8 @@ internal sealed class Qcow2Header
         return Encoding.UTF8.GetString(name);
     }
 
-    /// <summary>Notes the backing format, and refuses incompatible features by the names that the image gives.</summary>
+    /// <summary>Notes the backing format, and refuses incompatible features by the names that the image
+    /// gives.</summary>
     private void ReadExtensions(ReadOnlySpan<byte> cluster, ulong refuse)
     {
         ReadOnlySpan<byte> names = default;

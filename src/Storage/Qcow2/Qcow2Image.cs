@@ -4,7 +4,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// The parts of an open image that belong together. All of them but the file are used under <see cref="Lock"/>.
+/// The parts of an open image that belong together. All of them but the file are used under
+/// <see cref="Lock"/>.
 /// </summary>
 internal sealed class Qcow2Image
 {
@@ -73,7 +74,8 @@ internal sealed class Qcow2Image
     }
 
     /// <summary>
-    /// The image contradicts itself: from now on nothing is written to it, and it says so to whoever opens it.
+    /// The image contradicts itself: from now on nothing is written to it, and it says so to whoever opens
+    /// it.
     /// </summary>
     public void NoteDamage(DiskException damage)
     {

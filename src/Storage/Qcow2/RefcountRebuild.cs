@@ -7,8 +7,10 @@ namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
 /// Counts again what refers to each cluster, from the tables of the disk and of its snapshots, and writes new
-/// reference counts into free clusters; the header then changes over to them in one write. A power cut at any moment
-/// leaves the old ones or the new ones. For images that were not closed: leaks are taken back, and counts that another
+/// reference counts into free clusters; the header then changes over to them in one write. A power cut at
+/// any moment
+/// leaves the old ones or the new ones. For images that were not closed: leaks are taken back, and counts
+/// that another
 /// program postponed (lazy refcounts) are brought up to date.
 /// </summary>
 internal sealed class RefcountRebuild
@@ -190,7 +192,8 @@ internal sealed class RefcountRebuild
     }
 
     /// <summary>
-    /// The first run of clusters that nothing refers to; neither the old reference counts, which are in force until the
+    /// The first run of clusters that nothing refers to; neither the old reference counts, which are in
+    /// force until the
     /// header changes over.
     /// </summary>
     private ulong FindGap(ulong wanted)

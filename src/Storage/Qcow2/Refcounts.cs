@@ -6,7 +6,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Which clusters of the file are in use: the refcount table, its blocks, and the allocation of clusters. All of it
+/// Which clusters of the file are in use: the refcount table, its blocks, and the allocation of clusters.
+/// All of it
 /// changes in memory first; <see cref="Commit"/> writes it. Used under the image's lock.
 /// </summary>
 internal sealed class Refcounts
@@ -31,7 +32,8 @@ internal sealed class Refcounts
     /// <summary>The table as a whole has a new place, which the header on disk does not know.</summary>
     public bool HasMoved { get; set; }
 
-    /// <summary>Clusters of tables that were replaced: free once the header on disk names the new one.</summary>
+    /// <summary>Clusters of tables that were replaced: free once the header on disk names the new
+    /// one.</summary>
     public List<ClusterRange> Replaced { get; } = [];
 
     public Refcounts(IImageFile file, Qcow2Header header, MetadataMap metadata, FileEnd end)
@@ -143,7 +145,8 @@ internal sealed class Refcounts
         return index < (ulong)Table.Length && Table[index] != 0 && Get(cluster) == 0;
     }
 
-    /// <summary>The first free cluster at or after one, in a region that has a refcount block: makes one if need be.</summary>
+    /// <summary>The first free cluster at or after one, in a region that has a refcount block: makes one if
+    /// need be.</summary>
     private ulong NextFree(ulong cluster)
     {
         while (true)
@@ -182,7 +185,8 @@ internal sealed class Refcounts
         return null;
     }
 
-    /// <summary>A block for a region without one, kept in <paramref name="cluster"/>, which it counts itself.</summary>
+    /// <summary>A block for a region without one, kept in <paramref name="cluster"/>, which it counts
+    /// itself.</summary>
     private void AddBlock(ulong index, ulong cluster)
     {
         if (_metadata.Contains(cluster))
@@ -198,7 +202,8 @@ internal sealed class Refcounts
     }
 
     /// <summary>
-    /// A larger table, in clusters behind all that the old one covers, so that blocks for it are its own first ones.
+    /// A larger table, in clusters behind all that the old one covers, so that blocks for it are its own
+    /// first ones.
     /// </summary>
     private void GrowTable(ulong cluster)
     {

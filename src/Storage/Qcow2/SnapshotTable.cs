@@ -6,7 +6,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Internal snapshots ("Snapshots" in docs/interop/qcow2.txt of QEMU). We neither take nor use them, but what they
+/// Internal snapshots ("Snapshots" in docs/interop/qcow2.txt of QEMU). We neither take nor use them, but
+/// what they
 /// hold stays as it is.
 /// </summary>
 internal sealed class SnapshotTable

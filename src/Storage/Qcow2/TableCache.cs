@@ -5,7 +5,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Qcow2;
 
 /// <summary>
-/// Tables by their place in the file, least recently used out first; what the disk does not have stays. Used under
+/// Tables by their place in the file, least recently used out first; what the disk does not have stays. Used
+/// under
 /// the image's lock.
 /// </summary>
 internal sealed class TableCache(IImageFile file, Geometry geometry)

@@ -168,7 +168,8 @@ public sealed class BootLoaderTests : IDisposable
         Assert.Contains("no ext2, ext3 or ext4", Assert.Throws<BootException>(() => Read()).Message);
     }
 
-    /// <summary>Damaged file systems are refused or read; they neither throw otherwise nor go on for ever.</summary>
+    /// <summary>Damaged file systems are refused or read; they neither throw otherwise nor go on for
+    /// ever.</summary>
     [Fact]
     public void DamagedFileSystemsDoNoHarm()
     {

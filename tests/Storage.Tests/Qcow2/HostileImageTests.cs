@@ -8,7 +8,8 @@ using Xunit;
 namespace Ryokan.Storage.Tests.Qcow2;
 
 /// <summary>
-/// Images that lie. Each is refused in one line or used without harm: no other exception, no endless work, no great
+/// Images that lie. Each is refused in one line or used without harm: no other exception, no endless work,
+/// no great
 /// memory, and nothing that the guest writes reaches the header.
 /// </summary>
 public sealed class HostileImageTests : IDisposable

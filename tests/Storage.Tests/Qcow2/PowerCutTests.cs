@@ -9,7 +9,8 @@ using Xunit;
 namespace Ryokan.Storage.Tests.Qcow2;
 
 /// <summary>
-/// Cuts the power in the middle of random work, at many places. What is left has no errors and holds every flushed
+/// Cuts the power in the middle of random work, at many places. What is left has no errors and holds every
+/// flushed
 /// write, before it is repaired and after.
 /// </summary>
 public sealed class PowerCutTests : IDisposable

@@ -6,7 +6,8 @@ using Xunit;
 namespace Ryokan.Storage.Tests.Qcow2;
 
 /// <summary>
-/// Random operations on images of every kind, beside a byte array that they are done to as well. QEMU's tools say
+/// Random operations on images of every kind, beside a byte array that they are done to as well. QEMU's
+/// tools say
 /// whether the image is clean and holds the same.
 /// </summary>
 public sealed class RandomOperationTests : IDisposable

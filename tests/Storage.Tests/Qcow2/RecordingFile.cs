@@ -6,7 +6,8 @@ using Ryokan.Storage.Files;
 namespace Ryokan.Storage.Tests.Qcow2;
 
 /// <summary>
-/// An image in memory that remembers each change, so that what a power cut would have left can be made afterwards:
+/// An image in memory that remembers each change, so that what a power cut would have left can be made
+/// afterwards:
 /// all that was synced, and of the rest any part in any order.
 /// </summary>
 internal sealed class RecordingFile(string path, byte[] contents) : IImageFile
