@@ -46,7 +46,7 @@ make_network() {
     # The guest's own iperf3, with its own libraries.
     ip netns exec "$space" "$tools/lib64/ld-linux-x86-64.so.2" \
         --library-path "$tools/lib/x86_64-linux-gnu:$tools/usr/lib/x86_64-linux-gnu" \
-        "$tools/usr/bin/iperf3" -s >/dev/null &
+        "$tools/usr/bin/iperf3" -s >/dev/null 2>&1 &
     server=$!
 }
 
