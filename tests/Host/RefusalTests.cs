@@ -21,6 +21,9 @@ public sealed class RefusalTests : IDisposable
         Assert.Equal("list: unknown option '-x'; usage: xm list [-l] [DOMAIN ...]", _host.MustFail("list", "-x"));
         Assert.Equal("there is no domain 'ghost'", _host.MustFail("console", "ghost"));
         Assert.Equal("there is no domain '77'", _host.MustFail("domname", "77"));
+        Assert.Equal("there is no domain 'ghost'", _host.MustFail("uptime", "ghost"));
+        Assert.Equal("there is no domain 'ghost'", _host.MustFail("vcpu-list", "ghost"));
+        Assert.Equal("there is no domain 'ghost'", _host.MustFail("list", "ghost"));
         Assert.StartsWith("domname: 'x' is not a domain id", _host.MustFail("domname", "x"), StringComparison.Ordinal);
     }
 
@@ -40,6 +43,15 @@ public sealed class RefusalTests : IDisposable
         Assert.Equal("/none.cfg: no such file", _host.MustFail("create", "/none.cfg"));
         Assert.Equal("command line: memory: 'much' is not a number", _host.MustFail("create", good, "memory=much"));
         Assert.Equal("command line: kernel: /none: no such file", _host.MustFail("create", good, "kernel=/none"));
+        Assert.Equal("command line: kernel: /tmp: a directory, not a file",
+            _host.MustFail("create", good, "kernel=/tmp"));
+        Assert.Equal("command line:1: vcpus: 9 is not from 1 to 8", _host.MustFail("create", good, "vcpus=9"));
+        Assert.Equal("command line:1: maxvcpus: 2 is less than vcpus (4)",
+            _host.MustFail("create", good, "vcpus=4", "maxvcpus=2"));
+        Assert.Equal("command line:1: on_crash: 'explode' is not one of destroy, restart, preserve, rename-restart",
+            _host.MustFail("create", good, "on_crash='explode'"));
+        Assert.Equal("command line: 'nonsense': not of the form key=value",
+            _host.MustFail("create", good, "nonsense"));
         string typo = _host.Config("typo", "off", "memroy = 3");
         Assert.Equal($"{typo}:6: memroy: unknown key (did you mean 'memory'?)", _host.MustFail("create", typo));
         Outcome warned = _host.Xm("create", "-c", "-q", _host.Config("warned", "off", "vfb = ['type=vnc']"));

@@ -61,9 +61,10 @@ internal static class ListCommands
     public static async Task<int> Vcpus(CommandContext context)
     {
         context.Parse(0, int.MaxValue);
+        IReadOnlyList<DomainInfo> domains = await Chosen(context);
         System.Console.WriteLine(
             $"{"Name",-32} {"ID",5} {"VCPU",5} {"CPU",5} {"State",5} {"Time(s)",9} Affinity (Hard / Soft)");
-        foreach (DomainInfo d in await Chosen(context))
+        foreach (DomainInfo d in domains)
         {
             foreach (VcpuInfo v in d.Vcpus)
             {
@@ -85,8 +86,9 @@ internal static class ListCommands
     public static async Task<int> Uptime(CommandContext context)
     {
         context.Parse(0, int.MaxValue);
+        IReadOnlyList<DomainInfo> domains = await Chosen(context);
         System.Console.WriteLine($"{"Name",-33} {"ID",4} Uptime");
-        foreach (DomainInfo d in await Chosen(context))
+        foreach (DomainInfo d in domains)
         {
             TimeSpan up = DateTimeOffset.UtcNow - d.Started;
             string days = up.Days switch

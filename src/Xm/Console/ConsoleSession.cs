@@ -70,14 +70,12 @@ internal sealed class ConsoleSession : IDisposable
     public SessionEnd Run()
     {
         new Thread(PassInput) { IsBackground = true, Name = "input" }.Start();
-        using Stream output = System.Console.OpenStandardOutput();
         byte[] buffer = new byte[16 << 10];
         try
         {
             for (int n; (n = _socket.Receive(buffer)) > 0 && !_left;)
             {
-                output.Write(buffer.AsSpan(0, n));
-                output.Flush();
+                StandardOutput.Write(buffer.AsSpan(0, n));
             }
         }
         catch (SocketException)
