@@ -127,29 +127,102 @@ internal sealed unsafe partial class Translator
         bool wantsRcx = countInCl || i.Mnemonic is Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b;
         bool setsRcx = i.Mnemonic is Mnemonic.Pcmpistri or Mnemonic.Pcmpestri or Mnemonic.Vpcmpistri or Mnemonic.Vpcmpestri
             or Mnemonic.Pcmpestri64 or Mnemonic.Vpcmpestri64;
-        bool simple = subs.Count == 0 && !wantsRcx && !(high && memory >= 0);
-        if (simple)
+        if (TryEmitMove(i))
+        {
+            return true;
+        }
+        bool leavesTemp1 = subs.Count == 0 && !wantsRcx && !(high && memory >= 0);
+        if (leavesTemp1)
         {
             Encode(i, subs, memory, m, countInCl);
         }
         else
         {
-            EmitSubstituted(i, ref subs, memory, m, high, wantsRcx, countInCl);
+            leavesTemp1 = EmitSubstituted(i, ref subs, memory, m, high, wantsRcx, countInCl);
         }
         if (setsRcx)
         {
             _w.Mov64(GuestRcx, Rcx);
         }
-        return simple;
+        return leavesTemp1;
     }
 
-    private void EmitSubstituted(in Instruction i, ref Substitution subs, int memory, Mem m, bool high,
+    /// <summary>MOV between general registers of which one lives in the vCPU block: a load or a store.</summary>
+    private bool TryEmitMove(in Instruction i)
+    {
+        if (i.Mnemonic != Mnemonic.Mov || i.GetOpKind(0) != OpKind.Register || i.GetOpKind(1) != OpKind.Register
+            || i.GetOpRegister(0) is < Register.EAX or > Register.R15 || i.GetOpRegister(1) is < Register.EAX or > Register.R15)
+        {
+            return false;
+        }
+        int to = GprNumber(i.GetOpRegister(0)), from = GprNumber(i.GetOpRegister(1));
+        bool wide = i.GetOpRegister(0) >= Register.RAX;
+        if (Of(to) >= 0 && Of(from) >= 0)
+        {
+            return false;
+        }
+        int host = Of(to) >= 0 ? Of(to) : Temp0;
+        if (Of(from) >= 0 && wide)
+        {
+            host = Of(from);
+        }
+        else if (Of(from) >= 0)
+        {
+            _w.Mov32(host, Of(from));
+        }
+        else if (wide)
+        {
+            _w.Load64(host, Mem.Area(Slot(from)));
+        }
+        else
+        {
+            _w.Load32(host, Mem.Area(Slot(from)));
+        }
+        if (Of(to) < 0)
+        {
+            _w.Store64(Mem.Area(Slot(to)), host);
+        }
+        return true;
+    }
+
+    /// <summary>The value of a substituted register is of no interest: the instruction replaces all of it.</summary>
+    private static bool IsReplaced(in Instruction i, int guest)
+    {
+        int targets = i.Mnemonic switch
+        {
+            Mnemonic.Mulx => 2,
+            Mnemonic.Mov or Mnemonic.Movzx or Mnemonic.Movsx or Mnemonic.Movsxd or Mnemonic.Rorx or Mnemonic.Shlx or Mnemonic.Shrx
+                or Mnemonic.Sarx or Mnemonic.Andn or Mnemonic.Movd or Mnemonic.Movq or Mnemonic.Pmovmskb or Mnemonic.Vpmovmskb => 1,
+            _ => 0,
+        };
+        bool replaced = false;
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Register && IsGpr(i.GetOpRegister(n)) && GprNumber(i.GetOpRegister(n)) == guest)
+            {
+                replaced = n < targets && i.GetOpRegister(n) >= Register.EAX;
+                if (!replaced)
+                {
+                    return false;
+                }
+            }
+        }
+        return replaced;
+    }
+
+    /// <summary>Returns true when TEMP1 is as it was.</summary>
+    private bool EmitSubstituted(in Instruction i, ref Substitution subs, int memory, Mem m, bool high,
         bool wantsRcx, bool countInCl)
     {
         Span<int> borrowed = stackalloc int[3];
         int borrows = 0;
-        bool rcxFree = !wantsRcx, temp1Free = true;
-        if (memory >= 0)
+        bool rcxFree = !wantsRcx, temp1Free = true, temp1Touched = false;
+        bool addressIsInTemp1 = memory >= 0 && m.Base == Temp1 && m.Index < 0 && subs.Count == 1 && !high && !wantsRcx;
+        if (addressIsInTemp1)
+        {
+            temp1Free = false;
+        }
+        else if (memory >= 0)
         {
             // gather the address in one register: TEMP0, or TEMP1 when RCX is needed for something else
             bool needRcx = wantsRcx || (high && subs.HostOf(1) >= 0);
@@ -161,6 +234,7 @@ internal sealed unsafe partial class Translator
             m = Mem.At(address);
             rcxFree &= address != Temp0;
             temp1Free = address != Temp1;
+            temp1Touched = !temp1Free;
         }
         for (int n = 0; n < subs.Count; n++)
         {
@@ -171,37 +245,46 @@ internal sealed unsafe partial class Translator
                 host = Rcx;
                 rcxFree = false;
             }
-            else if (temp1Free && !high)
-            {
-                host = Temp1;
-                temp1Free = false;
-            }
             else if (rcxFree && !(high && subs.HostOf(1) >= 0))
             {
                 host = Rcx;
                 rcxFree = false;
+            }
+            else if (temp1Free && !high)
+            {
+                host = Temp1;
+                temp1Free = false;
+                temp1Touched = true;
             }
             else
             {
                 host = Borrow(i, subs, high, borrowed, ref borrows);
             }
             subs.Place(n, host);
-            LoadGuest(host, guest);
+            if (!IsReplaced(i, guest))
+            {
+                LoadGuest(host, guest);
+            }
         }
         if (wantsRcx)
         {
             _w.Mov64(Rcx, GuestRcx);
         }
         Encode(i, subs, memory, m, countInCl);
+        int written = RegisterWrites.Of(i);
         for (int n = 0; n < subs.Count; n++)
         {
             (int guest, int host) = subs.At(n);
-            StoreGuest(host, guest);
+            if ((written >> guest & 1) != 0)
+            {
+                StoreGuest(host, guest);
+            }
         }
         while (borrows-- > 0)
         {
             _w.Load64(borrowed[borrows], Mem.Area(BorrowSlot(borrows)));
         }
+        return !temp1Touched;
     }
 
     private static int BorrowSlot(int n) => n switch
