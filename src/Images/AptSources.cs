@@ -13,7 +13,8 @@ internal static class AptSources
     public static IReadOnlyList<string> For(string release)
     {
         string[] listed = HostProgram.Run("apt-get",
-            ["indextargets", "--format", "$(ORIGIN) $(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"])
+            ["indextargets", "--format", "$(ORIGIN) $(RELEASE) $(COMPONENT) $(REPO_URI)",
+                "Created-By: Packages"])
             .Split('\n', StringSplitOptions.RemoveEmptyEntries);
         List<string> lines = [.. listed.Select(line => line.Split(' '))
             .Where(words => words is ["Debian", _, "main", _])

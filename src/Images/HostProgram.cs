@@ -18,7 +18,8 @@ internal static class HostProgram
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        return process.ExitCode == 0 ? output : throw Failure(program, process.ExitCode, LastLine(errors.Result));
+        return process.ExitCode == 0 ? output
+            : throw Failure(program, process.ExitCode, LastLine(errors.Result));
     }
 
     /// <summary>Runs a program that takes long; each line that it says goes to a log and to the

@@ -19,7 +19,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
     /// <summary>What a server that one can log in to needs beyond the required packages.</summary>
     private static readonly string[] s_packages =
     [
-        "systemd-sysv", "dbus", "udev", "kmod", "systemd-resolved", "systemd-timesyncd", "openssh-server", "iproute2",
+        "systemd-sysv", "dbus", "udev", "kmod", "systemd-resolved", "systemd-timesyncd", "openssh-server",
+        "iproute2",
         "iputils-ping", "netbase", "ca-certificates", "procps", "less", "nano", "e2fsprogs", "zstd",
         "initramfs-tools", "linux-image-cloud-amd64",
     ];
@@ -68,7 +69,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
     private static void CheckTools()
     {
         (string Program, string Package)[] tools =
-            [("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("tar", "tar"), ("unshare", "util-linux")];
+            [("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("tar", "tar"),
+                ("unshare", "util-linux")];
         if (!Environment.IsPrivilegedProcess)
         {
             // Maps the user's range of subordinate ids (/etc/subuid).
@@ -78,7 +80,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
         if (missing.Length > 0)
         {
             throw new ImageException(
-                $"missing Debian packages; as root: apt-get install --no-install-recommends {string.Join(' ', missing)}");
+                "missing Debian packages; as root: apt-get install --no-install-recommends "
+                + string.Join(' ', missing));
         }
     }
 
@@ -94,7 +97,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
         SystemFiles.Write(files, request, uuid, sources);
         HostProgram.RunLogged("mmdebstrap",
         [
-            $"--mode={(Environment.IsPrivilegedProcess ? "root" : "unshare")}", "--variant=minbase", "--format=tar",
+            $"--mode={(Environment.IsPrivilegedProcess ? "root" : "unshare")}", "--variant=minbase",
+            "--format=tar",
             $"--include={string.Join(',', s_packages.Concat(request.Packages).Distinct())}",
             "--aptopt=Acquire::Languages \"none\"",
             // Root has no password: it comes in by ssh key, or on the console.
@@ -125,7 +129,7 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
             """;
         ulong kibibytes = (request.SizeBytes - PartitionOffset) / 1024;
         string[] command =
-            ["sh", "-c", Script, "sh", work, paths.Tree, paths.Files, paths.Raw, uuid.ToString("D"), $"{kibibytes}"];
+            ["sh", "-c", Script, "sh", work, paths.Tree, paths.Files, paths.Raw, $"{uuid}", $"{kibibytes}"];
         if (Environment.IsPrivilegedProcess)
         {
             HostProgram.RunLogged(command[0], command[1..], log, progress);
@@ -167,7 +171,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
         const byte LinuxType = 0x83;
         byte[] sector = new byte[Sector];
         sector[EntryAt + 4] = LinuxType;
-        BinaryPrimitives.WriteUInt32LittleEndian(sector.AsSpan(EntryAt + 8), (uint)(PartitionOffset / Sector));
+        BinaryPrimitives.WriteUInt32LittleEndian(
+            sector.AsSpan(EntryAt + 8), (uint)(PartitionOffset / Sector));
         ulong sectors = ulong.Min((diskBytes - PartitionOffset) / Sector, uint.MaxValue);
         BinaryPrimitives.WriteUInt32LittleEndian(sector.AsSpan(EntryAt + 12), (uint)sectors);
         (sector[510], sector[511]) = (0x55, 0xaa);

@@ -30,7 +30,8 @@ public sealed class ImageStore(string folder)
         {
             return $"a name has 1 to {MaxLength} characters";
         }
-        bool fits = name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '+') && name[0] is not ('.' or '-');
+        bool fits = name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '+')
+            && name[0] is not ('.' or '-');
         return fits ? null : "letters, digits and - _ . + make a name, which does not start with . or -";
     }
 

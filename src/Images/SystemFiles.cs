@@ -14,8 +14,8 @@ namespace Ryokan.Images;
 /// </summary>
 internal static class SystemFiles
 {
-    private const UnixFileMode FileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead
-        | UnixFileMode.OtherRead;
+    private const UnixFileMode FileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite
+        | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
     private const UnixFileMode PrivateFolder =
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
@@ -70,7 +70,8 @@ internal static class SystemFiles
         if (request.SshKeys.Count > 0)
         {
             tar.WriteEntry(new PaxTarEntry(TarEntryType.Directory, "root/.ssh") { Mode = PrivateFolder });
-            Add(tar, "root/.ssh/authorized_keys", string.Concat(request.SshKeys.Select(k => k + "\n")), PrivateFile);
+            Add(tar, "root/.ssh/authorized_keys", string.Concat(request.SshKeys.Select(k => k + "\n")),
+                PrivateFile);
         }
     }
 

@@ -68,7 +68,8 @@ public static class DiskImages
         if (backing is { } file)
         {
             string beside = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
-            using IDisk disk = Open(System.IO.Path.GetFullPath(file.Path, beside), file.Format, readOnly: true);
+            using IDisk disk = Open(
+                System.IO.Path.GetFullPath(file.Path, beside), file.Format, readOnly: true);
             bytes ??= disk.SizeBytes;
         }
         ulong size = DiskRange.CheckNew(path, bytes);
@@ -100,7 +101,8 @@ public static class DiskImages
     public static ulong SizeOf(string path, DiskFormat format)
     {
         using ImageFile file = ImageFile.OpenUnlocked(path);
-        return DiskRange.RoundUpToSector(format == DiskFormat.Qcow2 ? new Qcow2Header(file).Size : file.Length);
+        return DiskRange.RoundUpToSector(
+            format == DiskFormat.Qcow2 ? new Qcow2Header(file).Size : file.Length);
     }
 
     /// <summary>Room that an image's file takes on the host; less than its length when it has

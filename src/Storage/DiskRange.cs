@@ -46,7 +46,8 @@ internal static class DiskRange
         }
         if (bytes % SectorBytes != 0 || bytes > long.MaxValue)
         {
-            throw DiskException.Because(path, $"cannot become {bytes} bytes: not a multiple of {SectorBytes}");
+            throw DiskException.Because(
+                path, $"cannot become {bytes} bytes: not a multiple of {SectorBytes}");
         }
     }
 

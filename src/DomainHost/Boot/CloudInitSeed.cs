@@ -59,7 +59,8 @@ internal static class CloudInitSeed
 
     private static byte[] Run(string folder)
     {
-        string[] options = ["-quiet", "-volid", "cidata", "-joliet", "-rational-rock", "user-data", "meta-data"];
+        string[] options = 
+            ["-quiet", "-volid", "cidata", "-joliet", "-rational-rock", "user-data", "meta-data"];
         return TryRun(folder, "genisoimage", options)
             ?? TryRun(folder, "xorriso", ["-as", "genisoimage", "-o", "-", .. options])
             ?? throw new OperatorException("cloudinit: needs genisoimage or xorriso to make the seed disk;"
@@ -83,7 +84,8 @@ internal static class CloudInitSeed
             process.StandardOutput.BaseStream.CopyTo(image);
             process.WaitForExit();
             return process.ExitCode == 0 && image.Length > 0 ? image.ToArray() : throw new OperatorException(
-                $"cloudinit: {program}: status {process.ExitCode}: {errors.Result.Trim().ReplaceLineEndings("; ")}");
+                $"cloudinit: {program}: status {process.ExitCode}: "
+                + errors.Result.Trim().ReplaceLineEndings("; "));
         }
         catch (Win32Exception)
         {

@@ -126,7 +126,8 @@ public sealed unsafe partial class ExtFileSystem : IDisposable
                 for (ulong done = 0; done < size;)
                 {
                     uint got;
-                    Check($"read {path}", ReadCall(file, start + done, (uint)ulong.Min(size - done, 1 << 20), &got));
+                    uint wanted = (uint)ulong.Min(size - done, 1 << 20);
+                    Check($"read {path}", ReadCall(file, start + done, wanted, &got));
                     if (got == 0)
                     {
                         throw new ExtException($"{path} ends too early");

@@ -99,10 +99,12 @@ public sealed unsafe partial class HostFile
     private static partial nint WriteCall(SafeFileHandle file, byte* start, nuint length, long offset);
 
     [LibraryImport("libc", EntryPoint = "preadv", SetLastError = true)]
-    private static partial nint ReadVectorCall(SafeFileHandle file, IoVector* vectors, int count, long offset);
+    private static partial nint ReadVectorCall(
+        SafeFileHandle file, IoVector* vectors, int count, long offset);
 
     [LibraryImport("libc", EntryPoint = "pwritev", SetLastError = true)]
-    private static partial nint WriteVectorCall(SafeFileHandle file, IoVector* vectors, int count, long offset);
+    private static partial nint WriteVectorCall(
+        SafeFileHandle file, IoVector* vectors, int count, long offset);
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     private static partial int AllocateCall(SafeFileHandle file, int mode, long offset, long length);

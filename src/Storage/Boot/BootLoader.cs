@@ -103,7 +103,8 @@ public static class BootLoader
             .FirstOrDefault(e => e != null);
         if (entry != null)
         {
-            return new Choice(entry.Kernel, request.Ramdisk is { } given ? [given] : entry.Ramdisks, entry.Arguments);
+            return new Choice(
+                entry.Kernel, request.Ramdisk is { } given ? [given] : entry.Ramdisks, entry.Arguments);
         }
         return request.Entry == null && Newest(files) is { } newest
             ? new Choice(newest, Ramdisks(files, request, newest), "") : null;
@@ -168,7 +169,8 @@ public static class BootLoader
             return [given];
         }
         string folder = FolderOf(kernel), name = kernel[(kernel.LastIndexOf('/') + 1)..];
-        string version = name.StartsWith("vmlinuz-", StringComparison.Ordinal) ? name["vmlinuz-".Length..] : name;
+        string version = name.StartsWith("vmlinuz-", StringComparison.Ordinal)
+            ? name["vmlinuz-".Length..] : name;
         HashSet<string> names = Names(files, folder);
         string? found = new[] { $"initrd.img-{version}", $"initramfs-{version}.img", $"initrd-{version}" }
             .FirstOrDefault(names.Contains);
@@ -187,7 +189,8 @@ public static class BootLoader
                 ?? throw new BootException($"{part.Name}: there is no {path}"));
         }
         bool isRoot = choice.Kernel.StartsWith("/boot/", StringComparison.Ordinal);
-        return new BootFiles($"{part.Name}, {choice.Kernel}", kernel, ramdisk.Length == 0 ? null : ramdisk.ToArray(),
+        return new BootFiles($"{part.Name}, {choice.Kernel}", kernel,
+            ramdisk.Length == 0 ? null : ramdisk.ToArray(),
             choice.Arguments, isRoot ? $"root=UUID={superblock.Uuid:D} ro" : null);
     }
 }

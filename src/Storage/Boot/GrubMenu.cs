@@ -52,7 +52,8 @@ internal sealed class GrubMenu
             }
             switch (words[0])
             {
-                case "menuentry" or "submenu" when words.Count > 1 && words[^1] == "{" && open.Count < counts.Length - 1:
+                case "menuentry" or "submenu" when words.Count > 1 && words[^1] == "{"
+                    && open.Count < counts.Length - 1:
                     Draft draft = Begin(words, open, depth);
                     draft.Index = counts[open.Count]++;
                     open.Push(draft);
@@ -198,5 +199,6 @@ internal sealed class GrubMenu
     /// <summary>The default entry; the first one when the default names none.</summary>
     /// <param name="saved">"saved_entry" of grubenv, or null</param>
     public GrubEntry? Default(string? saved) =>
-        (saved != null && UsesSavedEntry ? Find(saved) : null) ?? Find(_default) ?? _entries.FirstOrDefault().Entry;
+        (saved != null && UsesSavedEntry ? Find(saved) : null) ?? Find(_default)
+            ?? _entries.FirstOrDefault().Entry;
 }

@@ -30,7 +30,8 @@ internal static class PartitionTable
         List<DiskPart> parts = [];
         if (first[510] == 0x55 && first[511] == 0xaa)
         {
-            bool gpt = first[446 + 4] == ProtectiveType && first.AsSpan(Sector, 8).SequenceEqual("EFI PART"u8);
+            bool gpt = first[446 + 4] == ProtectiveType
+                && first.AsSpan(Sector, 8).SequenceEqual("EFI PART"u8);
             parts = gpt ? ReadGpt(disk, first.AsSpan(Sector)) : ReadMbr(disk, first);
         }
         if (parts.Count == 0)

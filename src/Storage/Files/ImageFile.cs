@@ -7,7 +7,8 @@ namespace Ryokan.Storage.Files;
 /// <summary>A host file or block device that holds an image, locked for as long as it is open.</summary>
 internal sealed class ImageFile : IImageFile
 {
-    private const int NotSupported = DiskException.Enotsup, NoSuchCall = 38, InvalidArgument = DiskException.Einval;
+    private const int NotSupported = DiskException.Enotsup, NoSuchCall = 38,
+        InvalidArgument = DiskException.Einval;
     private const int ZeroChunkBytes = 1 << 20;
 
     private static readonly byte[] s_zeroes = new byte[ZeroChunkBytes];

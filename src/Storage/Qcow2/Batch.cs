@@ -32,10 +32,12 @@ internal sealed class Batch
     {
         _image = image;
         Geometry geometry = image.Geometry;
-        (Qcow2Header header, ClusterMap map, Refcounts refcounts) = (image.Header, image.Map, image.Refcounts);
+        (Qcow2Header header, ClusterMap map, Refcounts refcounts) =
+            (image.Header, image.Map, image.Refcounts);
         _l1Entries = [.. map.DirtyEntries];
         _refcountEntries = [.. refcounts.DirtyEntries];
-        (_l1Moved, _refcountTableMoved, _headerDirty) = (map.HasMoved, refcounts.HasMoved, image.HeaderIsDirty);
+        (_l1Moved, _refcountTableMoved, _headerDirty) =
+            (map.HasMoved, refcounts.HasMoved, image.HeaderIsDirty);
         map.DirtyEntries.Clear();
         refcounts.DirtyEntries.Clear();
         map.HasMoved = refcounts.HasMoved = image.HeaderIsDirty = false;

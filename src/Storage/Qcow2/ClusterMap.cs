@@ -67,7 +67,8 @@ internal sealed class ClusterMap
     private ulong L2Offset(int index)
     {
         ulong offset = L1[index] & Geometry.OffsetMask;
-        if (_geometry.OffsetInCluster(offset) != 0 || (_metadata == null && offset >= _fileBytes && offset != 0))
+        if (_geometry.OffsetInCluster(offset) != 0
+            || (_metadata == null && offset >= _fileBytes && offset != 0))
         {
             throw NoTable(index, offset);
         }
@@ -131,14 +132,16 @@ internal sealed class ClusterMap
         if (entries * 8 > Limits.L1Bytes)
         {
             throw DiskException.Because(
-                _file.Path, $"cannot become {diskBytes} bytes: too many clusters of {_geometry.ClusterBytes} bytes");
+                _file.Path,
+                $"cannot become {diskBytes} bytes: too many clusters of {_geometry.ClusterBytes} bytes");
         }
         if (entries <= (ulong)L1.Length)
         {
             _header.Size = diskBytes;
             return default;
         }
-        ClusterRange old = new(_geometry.ClusterOf(_header.L1Offset), _geometry.ClustersFor((ulong)L1.Length * 8));
+        ClusterRange old = new(
+            _geometry.ClusterOf(_header.L1Offset), _geometry.ClustersFor((ulong)L1.Length * 8));
         ClusterRange room = new(0, _geometry.ClustersFor(entries * 8));
         room = room with { First = refcounts.AllocateContiguous(room.Count) };
         _metadata!.Add(room);

@@ -54,7 +54,8 @@ internal sealed class FreedClusters
     public List<ClusterRange> TakeUnused(Epochs epochs)
     {
         List<ClusterRange> unused = [];
-        while (_waiting.TryPeek(out (int Epoch, List<ClusterRange> Ranges) first) && epochs.HasEnded(first.Epoch))
+        while (_waiting.TryPeek(out (int Epoch, List<ClusterRange> Ranges) first)
+            && epochs.HasEnded(first.Epoch))
         {
             unused.AddRange(_waiting.Dequeue().Ranges);
         }

@@ -40,7 +40,8 @@ internal static class Qcow2Creator
     }
 
     private static byte[] Header(
-        IImageFile file, ulong bytes, uint l1Entries, ulong l1Offset, (string Path, DiskFormat Format)? backing)
+        IImageFile file, ulong bytes, uint l1Entries, ulong l1Offset,
+        (string Path, DiskFormat Format)? backing)
     {
         const uint Version = 3, BackingFormat = 0xe2792aca;
         byte[] header = new byte[4096];
@@ -61,7 +62,8 @@ internal static class Qcow2Creator
             byte[] name = Encoding.UTF8.GetBytes(to.Path);
             if (name.Length is 0 or > Limits.BackingNameBytes)
             {
-                throw DiskException.Because(file.Path, $"the name of its backing file has {name.Length} bytes; "
+                throw DiskException.Because(file.Path,
+                    $"the name of its backing file has {name.Length} bytes; "
                     + $"possible are 1 to {Limits.BackingNameBytes}");
             }
             byte[] format = Encoding.UTF8.GetBytes(to.Format == DiskFormat.Qcow2 ? "qcow2" : "raw");

@@ -99,7 +99,8 @@ internal sealed partial class Qcow2Disk
             if (IsOurs(first))
             {
                 clusters = CountInPlace(table!, index, cluster, first, clusters);
-                return new WritePlan(first.HostOffset + into, Part(clusters, into, most), default, false, false);
+                return new WritePlan(
+                    first.HostOffset + into, Part(clusters, into, most), default, false, false);
             }
             if (first is { Kind: ClusterKind.Zero, IsCopied: true } && first.HostOffset != 0)
             {
@@ -108,7 +109,8 @@ internal sealed partial class Qcow2Disk
             }
             (ulong place, ulong count, bool fresh) =
                 _image.Refcounts.Allocate(CountElsewhere(table, index, cluster, clusters));
-            return Claim(new ClusterRange(cluster, count), _geometry.OffsetOf(place), fresh, false, into, most);
+            return Claim(
+                new ClusterRange(cluster, count), _geometry.OffsetOf(place), fresh, false, into, most);
         }
     }
 
@@ -180,7 +182,8 @@ internal sealed partial class Qcow2Disk
         bool linked = false;
         try
         {
-            ulong start = _geometry.OffsetOf(plan.Claim.First), end = start + _geometry.OffsetOf(plan.Claim.Count);
+            ulong start = _geometry.OffsetOf(plan.Claim.First);
+            ulong end = start + _geometry.OffsetOf(plan.Claim.Count);
             ulong place = plan.HostOffset - (offset - start);
             _file.Write(plan.HostOffset, source);
             Fill(plan, place, start, offset);
@@ -225,7 +228,8 @@ internal sealed partial class Qcow2Disk
         {
             Extent extent = Find(from, to - from);
             bool zero = extent.Kind == ClusterKind.Zero
-                || (extent.Kind == ClusterKind.Unallocated && (_backing == null || from >= _backing.SizeBytes));
+                || (extent.Kind == ClusterKind.Unallocated
+                    && (_backing == null || from >= _backing.SizeBytes));
             if (!zero)
             {
                 return false;

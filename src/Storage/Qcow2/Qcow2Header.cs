@@ -84,7 +84,8 @@ internal sealed class Qcow2Header
             throw DiskException.Because(
                 _path, $"is a qcow2 image of version {U32(4)}; known are 2 and 3", DiskException.Enotsup);
         }
-        uint clusterBits = U32(20), order = Version == 2 ? 4 : U32(96), length = Version == 2 ? V2Bytes : U32(100);
+        uint clusterBits = U32(20), order = Version == 2 ? 4 : U32(96);
+        uint length = Version == 2 ? V2Bytes : U32(100);
         Need(clusterBits is >= Geometry.MinClusterBits and <= Geometry.MaxClusterBits,
             $"clusters of 2^{clusterBits} bytes; possible are 2^9 to 2^21");
         Need(order <= Geometry.MaxRefcountOrder, $"reference counts of 2^{order} bits; the most is 2^6");
@@ -111,7 +112,8 @@ internal sealed class Qcow2Header
     {
         if (U32(32) is var method and not 0)
         {
-            throw DiskException.Because(_path, $"is encrypted (method {method}): not supported", DiskException.Enotsup);
+            throw DiskException.Because(
+                _path, $"is encrypted (method {method}): not supported", DiskException.Enotsup);
         }
         Need(Size <= Limits.DiskBytes, $"a disk of {Size} bytes");
         CheckTable("the L1 table", L1Offset, L1Size * 8UL, Limits.L1Bytes);
@@ -140,7 +142,8 @@ internal sealed class Qcow2Header
             return null;
         }
         Need(length <= Limits.BackingNameBytes && offset <= (ulong)cluster.Length
-            && length <= (ulong)cluster.Length - offset, "the backing file's name is outside the first cluster");
+            && length <= (ulong)cluster.Length - offset,
+            "the backing file's name is outside the first cluster");
         ReadOnlySpan<byte> name = cluster.Slice((int)offset, (int)length);
         Need(!name.Contains((byte)0), "the backing file's name has a zero byte");
         return Encoding.UTF8.GetString(name);
@@ -161,7 +164,8 @@ internal sealed class Qcow2Header
             {
                 break;
             }
-            Need(length <= (uint)(end - at - 8), $"header extension {type:x8}h is longer than the first cluster");
+            Need(length <= (uint)(end - at - 8),
+                $"header extension {type:x8}h is longer than the first cluster");
             ReadOnlySpan<byte> data = cluster.Slice(at + 8, (int)length);
             if (type == BackingFormatExtension)
             {
@@ -233,7 +237,8 @@ internal sealed class Qcow2Header
 
     private void Set32(int at, uint value) => BinaryPrimitives.WriteUInt32BigEndian(_bytes.AsSpan(at), value);
 
-    private void Set64(int at, ulong value) => BinaryPrimitives.WriteUInt64BigEndian(_bytes.AsSpan(at), value);
+    private void Set64(int at, ulong value) =>
+        BinaryPrimitives.WriteUInt64BigEndian(_bytes.AsSpan(at), value);
 
     private void Need(bool condition, string otherwise)
     {

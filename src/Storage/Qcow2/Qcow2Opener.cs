@@ -16,7 +16,8 @@ internal static class Qcow2Opener
         Qcow2Header header = new(file);
         if (header.IsCorrupt && !file.IsReadOnly)
         {
-            throw DiskException.Because(file.Path, "is marked as damaged: it can be opened for reading only, or "
+            throw DiskException.Because(file.Path,
+                "is marked as damaged: it can be opened for reading only, or "
                 + $"repaired with 'qemu-img check -r all {file.Path}'", DiskException.Eio);
         }
         if (header.IsDirty && !file.IsReadOnly)
@@ -44,7 +45,8 @@ internal static class Qcow2Opener
             string what = header.BackingFormat == null ? "does not say which format its backing file has"
                 : $"has a backing file of format '{header.BackingFormat}'; known are raw and qcow2";
             // Never guessed: whoever wrote to a raw disk could have made it look like an image of any file.
-            throw DiskException.Because(path, $"{what} (set it with 'qemu-img rebase -u -b {backing} -F FORMAT {path}')",
+            throw DiskException.Because(path,
+                $"{what} (set it with 'qemu-img rebase -u -b {backing} -F FORMAT {path}')",
                 DiskException.Enotsup);
         }
         try
@@ -77,7 +79,8 @@ internal static class Qcow2Opener
         if (colon > 0 && name.IndexOf('/') is var slash && (slash < 0 || colon < slash))
         {
             throw DiskException.Because(path,
-                $"its backing file '{name}' is not a file of this host: not supported", DiskException.Enotsup);
+                $"its backing file '{name}' is not a file of this host: not supported",
+                DiskException.Enotsup);
         }
         return Path.GetFullPath(name, Path.GetDirectoryName(Path.GetFullPath(path))!);
     }

@@ -32,7 +32,8 @@ internal sealed class RefcountRebuild
         if (clusters > Limits.RecountedClusters)
         {
             throw DiskException.Because(file.Path,
-                $"was not closed, and is too large to be repaired here: run 'qemu-img check -r all {file.Path}'");
+                "was not closed, and is too large to be repaired here: "
+                + $"run 'qemu-img check -r all {file.Path}'");
         }
         _counts = new uint[clusters];
     }
@@ -45,12 +46,14 @@ internal sealed class RefcountRebuild
         ulong[] l1 = rebuild.CountAll();
         // What we do not know is not counted, and must not be believed afterwards.
         header.AutoclearFeatures = 0;
-        file.Write(Qcow2Header.AutoclearAt, header.Copy(Qcow2Header.AutoclearAt, Qcow2Header.AutoclearAt + 8));
+        file.Write(Qcow2Header.AutoclearAt,
+            header.Copy(Qcow2Header.AutoclearAt, Qcow2Header.AutoclearAt + 8));
         file.Sync();
         rebuild.WriteCounts();
         rebuild.CorrectCopiedBits(l1);
         header.IsDirty = false;
-        file.Write(Qcow2Header.IncompatibleAt, header.Copy(Qcow2Header.IncompatibleAt, Qcow2Header.AutoclearAt));
+        file.Write(Qcow2Header.IncompatibleAt,
+            header.Copy(Qcow2Header.IncompatibleAt, Qcow2Header.AutoclearAt));
         file.Sync();
     }
 

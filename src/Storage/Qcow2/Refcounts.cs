@@ -208,7 +208,8 @@ internal sealed class Refcounts
     private void GrowTable(ulong cluster)
     {
         ulong covered = (ulong)Table.Length << _geometry.RefcountBlockBits;
-        ulong entriesWanted = ulong.Max((ulong)Table.Length * 3 / 2, (cluster >> _geometry.RefcountBlockBits) + 1);
+        ulong entriesWanted = ulong.Max(
+            (ulong)Table.Length * 3 / 2, (cluster >> _geometry.RefcountBlockBits) + 1);
         ulong clusters = 0, blocks = 0;
         // The new blocks and the new table are themselves counted by the new blocks.
         for (ulong needed = 1; needed > blocks;)
@@ -225,7 +226,8 @@ internal sealed class Refcounts
         _end.Reach(covered + blocks + clusters);
         ulong[] table = new ulong[_geometry.OffsetOf(clusters) / 8];
         Table.CopyTo(table, 0);
-        ClusterRange old = new(_geometry.ClusterOf(_header.RefcountTableOffset), _header.RefcountTableClusters);
+        ClusterRange old = new(
+            _geometry.ClusterOf(_header.RefcountTableOffset), _header.RefcountTableClusters);
         Replaced.Add(old);
         _metadata.Remove(old);
         ulong firstIndex = (ulong)Table.Length;

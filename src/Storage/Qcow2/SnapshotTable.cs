@@ -45,7 +45,8 @@ internal sealed class SnapshotTable
             TableBytes = at - header.SnapshotsOffset;
             if (TableBytes > Limits.SnapshotTableBytes || l1Bytes > Limits.SnapshotL1Bytes)
             {
-                throw Damage.In(file, $"its snapshots take more than {Limits.SnapshotL1Bytes >> 20} MiB of tables");
+                throw Damage.In(
+                    file, $"its snapshots take more than {Limits.SnapshotL1Bytes >> 20} MiB of tables");
             }
         }
     }

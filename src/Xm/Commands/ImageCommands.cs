@@ -37,7 +37,8 @@ internal static class ImageCommands
                 }
                 break;
             default:
-                throw context.Wrong(words is [] ? "an argument is missing" : $"'{string.Join(' ', words)}' is not known");
+                throw context.Wrong(
+                    words is [] ? "an argument is missing" : $"'{string.Join(' ', words)}' is not known");
         }
         return Task.FromResult(0);
     }
@@ -65,7 +66,8 @@ internal static class ImageCommands
                 case "--package": packages.Add(Package(context, value)); break;
                 case "--mirror": mirror = Mirror(context, value); break;
                 case "--format" when DiskImages.TryParseFormat(value, out format): break;
-                case "--format": throw context.Wrong($"--format: '{value}' is not one of {DiskImages.FormatNames}");
+                case "--format":
+                    throw context.Wrong($"--format: '{value}' is not one of {DiskImages.FormatNames}");
                 default: throw context.Wrong($"unknown option '{word}'");
             }
         }
@@ -75,11 +77,14 @@ internal static class ImageCommands
             throw context.Wrong($"'{name}': {error}");
         }
         hostName ??= name.Replace('_', '-').Replace('.', '-').Replace('+', '-');
-        return IsHostName(hostName) ? new ImageRequest(name, Release, size, format, hostName, keys, packages, mirror)
-            : throw context.Wrong($"--hostname: '{hostName}' is no host name: letters, digits and - make one");
+        return IsHostName(hostName)
+            ? new ImageRequest(name, Release, size, format, hostName, keys, packages, mirror)
+            : throw context.Wrong($"--hostname: '{hostName}' is no host name: letters, digits and - do");
     }
 
-    private static bool IsHostName(string text) => text.Length is > 0 and <= 63 && text[0] != '-' && text[^1] != '-'
+    private static bool IsHostName(string text) =>
+        text.Length is > 0 and <= 63 && text[0] != '-'
+        && text[^1] != '-'
         && text.All(c => char.IsAsciiLetterOrDigit(c) || c == '-');
 
     /// <summary>A number of bytes, or of K, M, G, T of them (powers of 1024).</summary>
@@ -87,7 +92,8 @@ internal static class ImageCommands
     {
         string units = "KMGT";
         int unit = text.Length > 0 ? units.IndexOf(char.ToUpperInvariant(text[^1])) : -1;
-        bool isNumber = ulong.TryParse(unit < 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture,
+        bool isNumber = ulong.TryParse(unit < 0 ? text : text[..^1], NumberStyles.None,
+            CultureInfo.InvariantCulture,
             out ulong number);
         ulong scale = 1UL << (10 * (unit + 1));
         if (!isNumber || number > LargestBytes / scale || number * scale < SmallestBytes)
@@ -146,7 +152,8 @@ internal static class ImageCommands
 
     private static void List(ImageStore store)
     {
-        System.Console.WriteLine($"{"Name",-24} {"Format",-6} {"Size(MiB)",10} {"Used(MiB)",10} {"Changed",-17}");
+        System.Console.WriteLine(
+            $"{"Name",-24} {"Format",-6} {"Size(MiB)",10} {"Used(MiB)",10} {"Changed",-17}");
         foreach (ImageInfo i in store.List())
         {
             string format = i.Format == DiskFormat.Qcow2 ? "qcow2" : "raw";
