@@ -139,6 +139,23 @@ public sealed class DeviceBusTests : IDisposable
         Assert.Null(_guest.ReadAsDomain0("/local/domain/0/error/backend/echo/7/3/error"));
     }
 
+    /// <summary>A worker's complaint that comes after its connection has ended changes nothing.</summary>
+    [Fact]
+    public void Late_news_of_a_broken_ring_is_no_news()
+    {
+        Add();
+        for (int i = 0; i < 300; i++)
+        {
+            FrontRing ring = Connect(3, out uint port);
+            ring.Publish(uint.MaxValue);
+            _guest.Send(port);
+            _guest.SetState(Echo, 3, XenbusState.Closed);
+            _guest.WaitForBackend(Echo, 3, XenbusState.Closed);
+            _guest.SetState(Echo, 3, XenbusState.Initialising);
+            _guest.WaitForBackend(Echo, 3, XenbusState.InitWait);
+        }
+    }
+
     [Theory]
     [InlineData("ring-ref", "4000000000")]
     [InlineData("ring-ref", "-1")]

@@ -55,14 +55,16 @@ public sealed record GuestConfig
     public int MaxVcpus { get; init; } = 1;
 
     /// <summary>Where vCPUs may run, in this order; empty: anywhere.</summary>
-    public IReadOnlyList<VcpuAffinity> Affinities { get; init; } = [];
+    public IReadOnlyList<VcpuAffinity> Affinities { get => field ?? []; init; } = [];
 
     /// <summary>Share and limit of CPU time; null: as every domain's.</summary>
     public Scheduling? Scheduling { get; init; }
 
-    public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
+    /// <summary>Empty also when it was written by a version that knew none.</summary>
+    public IReadOnlyList<DiskConfig> Disks { get => field ?? []; init; } = [];
 
-    public IReadOnlyList<VifConfig> Vifs { get; init; } = [];
+    /// <inheritdoc cref="Disks"/>
+    public IReadOnlyList<VifConfig> Vifs { get => field ?? []; init; } = [];
 
     public ShutdownAction OnPoweroff { get; init; } = ShutdownAction.Destroy;
     public ShutdownAction OnReboot { get; init; } = ShutdownAction.Restart;
