@@ -248,7 +248,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 return true;
             default:
                 _head->Registers.Rip = Wrap(page, site.Guest);
-                bool leaves = SlowInstructions.Execute(this, ref exit);
+                bool leaves = SlowInstructions.Execute(this, (Code)site.Value, ref exit);
                 if (!leaves && IsStepping)
                 {
                     exit = VcpuExit.Fault(ExceptionVector.Debug);

@@ -37,12 +37,16 @@ internal static partial class SlowInstructions
     /// Runs the instruction at rip. False: done, rip is where the guest goes on. True: the monitor has to act on
     /// <paramref name="exit"/>.
     /// </summary>
-    public static bool Execute(SoftVcpu vcpu, ref VcpuExit exit)
+    /// <param name="translated">
+    /// The form that was translated. When another vCPU has written another one since (Linux takes an INT3 away again that it patched in),
+    /// nothing is done: the guest goes on at the same place, in a translation of what is there now.
+    /// </param>
+    public static bool Execute(SoftVcpu vcpu, Code translated, ref VcpuExit exit)
     {
         ref VcpuRegisters r = ref vcpu.Registers;
-        if (!TryDecode(vcpu, r.Rip, out Instruction i))
+        if (!TryDecode(vcpu, r.Rip, out Instruction i) || i.Code != translated)
         {
-            return false; // gone meanwhile: the next fetch faults
+            return false; // gone meanwhile: the next fetch faults or finds what is there
         }
         if (r.TaskSwitched != 0 && FloatingPoint.Uses(i))
         {

@@ -22,7 +22,7 @@ internal enum SiteKind : byte
 
     Syscall,
 
-    /// <summary>The instruction is emulated in C#.</summary>
+    /// <summary>The instruction, whose form <see cref="Site.Value"/> names, is emulated in C#.</summary>
     Slow,
 
     /// <summary>An instruction that the guest's CPU does not have.</summary>

@@ -485,7 +485,7 @@ internal sealed unsafe partial class Translator
 
     private void EmitSlow(in Instruction i) => EmitExit(new Site
     {
-        Kind = SiteKind.Slow, Guest = (int)i.IP, Length = (byte)i.Length, Next = (int)i.IP + i.Length,
+        Kind = SiteKind.Slow, Guest = (int)i.IP, Length = (byte)i.Length, Next = (int)i.IP + i.Length, Value = (long)i.Code,
     });
 
     /// <summary>Leaves translated code here, for good.</summary>
