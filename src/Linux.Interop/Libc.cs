@@ -6,9 +6,6 @@ namespace Ryokan.Linux.Interop;
 public static unsafe partial class Libc
 {
     public const int ProtNone = 0, ProtRead = 1, ProtWrite = 2, ProtExec = 4;
-    /// <summary>madvise(2): large pages, please.</summary>
-    public const int MadvHugePage = 14;
-
     public const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
 
     /// <summary>mmap(2); returns -1 on failure with the last P/Invoke error set.</summary>

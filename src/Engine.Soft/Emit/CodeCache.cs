@@ -11,10 +11,7 @@ namespace Ryokan.Engine.Soft.Emit;
 /// </summary>
 internal sealed unsafe class CodeCache : IDisposable
 {
-    private const nuint LargePage = 2 << 20;
-
     private readonly nuint _bytes;
-    private readonly nint _mapping;
     private byte* _floor;
     private byte* _next;
 
@@ -25,17 +22,14 @@ internal sealed unsafe class CodeCache : IDisposable
     public CodeCache(int megabytes)
     {
         _bytes = (nuint)megabytes << 20;
-        nint p = Libc.Mmap(0, _bytes + LargePage, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec,
+        nint p = Libc.Mmap(0, _bytes, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec,
             Libc.MapPrivate | Libc.MapAnonymous | Libc.MapNoReserve, -1, 0);
         if (p == -1)
         {
             throw new InvalidOperationException(
                 $"code cache: mmap of {megabytes} MiB read-write-execute: errno {Marshal.GetLastPInvokeError()}");
         }
-        _mapping = p;
-        // Large pages where the host has them: translated code is large, and misses of the instruction TLB would be what it waits for.
-        Start = _floor = _next = (byte*)(((nuint)p + LargePage - 1) & ~(LargePage - 1));
-        Libc.Madvise((nint)Start, _bytes, Libc.MadvHugePage);
+        Start = _floor = _next = (byte*)p;
     }
 
     /// <summary>What has been handed out so far is permanent: <see cref="Clear"/> keeps it.</summary>
@@ -60,5 +54,5 @@ internal sealed unsafe class CodeCache : IDisposable
 
     public void Clear() => _next = _floor;
 
-    public void Dispose() => Libc.Munmap(_mapping, _bytes + LargePage);
+    public void Dispose() => Libc.Munmap((nint)Start, _bytes);
 }
