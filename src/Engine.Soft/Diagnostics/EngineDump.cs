@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Runtime.InteropServices;
 using Iced.Intel;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.GuestMemory;

@@ -206,8 +206,6 @@ internal sealed unsafe class CodeBuffer
 
     public void Xor64(int reg, in Mem m) => Op(true, 0x33, reg, m);
 
-    public void Add64(int reg, in Mem m) => Op(true, 0x03, reg, m);
-
     public void CmpImm64(int reg, int value)
     {
         Op(true, 0x81, 7, reg);
@@ -312,22 +310,6 @@ internal sealed unsafe class CodeBuffer
             case 3: Byte(0x0f); Byte(0x1f); Byte(0x00); break;
         }
     }
-
-    /// <summary>Does nothing in 0 to 9 bytes (the forms that Intel's manual recommends: SDM vol. 2, NOP).</summary>
-    public void Nop(int bytes) => Raw(bytes switch
-    {
-        0 => [],
-        1 => [0x90],
-        2 => [0x66, 0x90],
-        3 => [0x0f, 0x1f, 0x00],
-        4 => [0x0f, 0x1f, 0x40, 0],
-        5 => [0x0f, 0x1f, 0x44, 0, 0],
-        6 => [0x66, 0x0f, 0x1f, 0x44, 0, 0],
-        7 => [0x0f, 0x1f, 0x80, 0, 0, 0, 0],
-        8 => [0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
-        9 => [0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
-        _ => throw new ArgumentOutOfRangeException(nameof(bytes)),
-    });
 
     /// <summary>JRCXZ rel8 forward; returns the position of the rel8 field for <see cref="PatchShort"/>.</summary>
     public int Jrcxz()
