@@ -6,7 +6,7 @@ namespace Ryokan.Engine.Soft;
 public sealed record SoftEngineOptions
 {
     /// <summary>Size of the code cache in MiB; when it is full all translations are dropped.</summary>
-    public int CodeCacheMegabytes { get; init; } = 48;
+    public int CodeCacheMegabytes { get; init; } = 256;
 
     /// <summary>Direct jumps between translations of one page are patched to go straight there.</summary>
     public bool Chaining { get; init; } = true;
