@@ -185,9 +185,31 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 return;
             }
+            bool far = site.Kind == SiteKind.FarLink;
+            if (far && *(int*)(from.Code + site.Resume) != Translator.Unlinked)
+            {
+                return; // another vCPU was first, perhaps for another frame
+            }
             to.Incoming.Add((from, siteIndex));
             PatchJump(from.Code + site.Field, to.Local);
+            if (far)
+            {
+                PatchJump(from.Code + site.After, from.Code + site.Value);
+                Volatile.Write(ref *(int*)(from.Code + site.Resume), -(int)to.Key.Frame);
+            }
         }
+    }
+
+    private static void Unlink(TranslationBlock from, int siteIndex)
+    {
+        ref Site site = ref from.Sites[siteIndex];
+        byte* stub = from.Code + from.Stubs[siteIndex];
+        if (site.Kind == SiteKind.FarLink)
+        {
+            Volatile.Write(ref *(int*)(from.Code + site.Resume), Translator.Unlinked);
+            PatchJump(from.Code + site.After, stub);
+        }
+        PatchJump(from.Code + site.Field, stub);
     }
 
     /// <summary>From now on a group's check that fails because the range crosses a page goes on in the ungrouped variant by itself.</summary>
@@ -269,7 +291,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         _blocks.Remove(block);
         foreach ((TranslationBlock from, int site) in block.Incoming)
         {
-            PatchJump(from.Code + from.Sites[site].Field, from.Code + from.Stubs[site]);
+            Unlink(from, site);
         }
         block.Incoming.Clear();
         foreach (SoftVcpu vcpu in _vcpuArray)

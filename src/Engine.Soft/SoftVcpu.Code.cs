@@ -127,6 +127,7 @@ internal sealed unsafe partial class SoftVcpu
         ulong page = va & ~0xfffUL;
         if (known.TryGetValue(page, out frame))
         {
+            NoteCodePage(page, frame, kernel);
             return true;
         }
         if (!PageTableEntry.IsCanonical(va))
@@ -142,7 +143,21 @@ internal sealed unsafe partial class SoftVcpu
         }
         frame = t.Frame;
         known.Add(page, frame);
+        NoteCodePage(page, frame, kernel);
         return true;
+    }
+
+    /// <summary>What links between user pages look at (<see cref="VcpuArea.CodePages"/>): as <see cref="_userCode"/>, but may have forgotten.</summary>
+    private ulong* CodePages => (ulong*)(_area + VcpuArea.CodePages);
+
+    private static int CodePageIndex(ulong page) => (int)(page >> 12) & (VcpuArea.CodePageEntries - 1);
+
+    private void NoteCodePage(ulong page, long frame, bool kernel)
+    {
+        if (!kernel)
+        {
+            CodePages[CodePageIndex(page)] = (ulong)frame - page;
+        }
     }
 
     private void EmptyJump(ulong* entry, ulong tag)
@@ -178,6 +193,10 @@ internal sealed unsafe partial class SoftVcpu
     {
         if (_userCode.Count > 0)
         {
+            foreach (ulong page in _userCode.Keys)
+            {
+                CodePages[CodePageIndex(page)] = VcpuArea.EmptyCodePage;
+            }
             _userCode.Clear();
             ClearJumps(false);
         }

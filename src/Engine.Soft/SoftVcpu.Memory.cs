@@ -34,7 +34,7 @@ internal sealed unsafe partial class SoftVcpu
             Counters.KernelRootChanges++;
             TlbOf(VcpuArea.KernelRead).ClearLowerHalf();
             TlbOf(VcpuArea.KernelWrite).ClearLowerHalf();
-            if ((long)_head->KernelStackTag >= 0)
+            if ((long)(0 - _head->KernelStackTag) >= 0)
             {
                 _head->KernelStackTag = VcpuArea.EmptyTag;
             }

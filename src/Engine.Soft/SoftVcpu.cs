@@ -61,6 +61,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Mask15_ = 15;
         _head->HighMask_ = ~0xfffUL;
         _head->TlbMask_ = (VcpuArea.TlbEntries - 1UL) << 12;
+        _head->CodePageMask_ = (VcpuArea.CodePageEntries - 1UL) << 12;
+        new Span<ulong>(CodePages, VcpuArea.CodePageEntries).Fill(VcpuArea.EmptyCodePage);
         *(ulong*)(_area + VcpuArea.PageOffsetMask) = 0xfff;
         *(ulong*)(_area + VcpuArea.Jump2MaskSlot) = VcpuArea.Jump2Mask;
         *(ulong*)(_area + VcpuArea.KernelJumps2) = *(ulong*)(_area + VcpuArea.UserJumps2) = VcpuArea.EmptyJump; // address 0
@@ -231,6 +233,9 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                     exit = VcpuExit.Fault(ExceptionVector.Debug);
                     return true;
                 }
+                return HandleLink(block, index, ref exit);
+            case SiteKind.FarLink:
+                _head->Registers.Rip = _head->CodeBase_ + (uint)(site.Next & 0xfff); // the page's base is the target's already
                 return HandleLink(block, index, ref exit);
             case SiteKind.Poll:
                 _head->Registers.Rip = Wrap(page, site.Next);
@@ -403,7 +408,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             return *(ulong*)(_area + VcpuArea.Spill1);
         }
         int table = site.Write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
-        return _head->Temp0 ^ *(ulong*)(_area + table + (uint)_head->Temp1);
+        return _head->Temp0 - *(ulong*)(_area + table + (uint)_head->Temp1);
     }
 
     /// <summary>A non-canonical address is #SS where the stack segment names it: by push, pop, rsp or rbp.</summary>

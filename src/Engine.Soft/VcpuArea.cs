@@ -6,13 +6,14 @@ namespace Ryokan.Engine.Soft;
 /// <summary>
 /// The memory block of one vCPU that generated code reaches from host RSP. Below it lies a real stack
 /// (signals, calls of stubs); RSP equals the block's address whenever guest instructions run.
-/// All offsets that generated code uses are named here; <see cref="Head"/> is the C# view of the first part.
+/// All offsets that generated code uses are named here; <see cref="Head"/> is the C# view of the first part. What nearly every
+/// translation uses lies in the first 128 bytes, where an operand's offset takes one byte.
 /// </summary>
 internal static class VcpuArea
 {
     public const int StackBytes = 256 << 10;
 
-    /// <summary>Entries of each soft TLB table; 16 bytes each: tag (page address), host page.</summary>
+    /// <summary>Entries of each soft TLB table; 16 bytes each: tag (minus the page's address), host page.</summary>
     public const int TlbEntries = 4096;
     public const int TlbEntryBytes = 16;
 
@@ -41,17 +42,17 @@ internal static class VcpuArea
     /// <summary>The index is the sum of the address and the address shifted right by this, in the mask's bits.</summary>
     public const int Jump2Shift = 15;
 
-    /// <summary>Tag of an empty TLB entry: a non-canonical page; its host page is 0, which faults safely.</summary>
+    /// <summary>Tag of an empty TLB entry, of a non-canonical page (which is minus itself); its host page is 0, which faults safely.</summary>
     public const ulong EmptyTag = 0x8000_0000_0000_0000;
 
     /// <summary>Tag of an empty jump-cache entry: no canonical address.</summary>
     public const ulong EmptyJump = 0x8000_0000_0000_0001;
 
-    /// <summary>The C# view of the block's head. The first member is the contract's register file.</summary>
+    /// <summary>The C# view of the block's head.</summary>
     [StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
     public unsafe struct Head
     {
-        [FieldOffset(0)] public VcpuRegisters Registers;
+        [FieldOffset(RegistersAt)] public VcpuRegisters Registers;
         [FieldOffset(KickFlag)] public int Kick;
         [FieldOffset(InGuestFlag)] public int InGuest;
         [FieldOffset(JumpMaskNow)] public ulong JumpMaskNow_;
@@ -71,6 +72,7 @@ internal static class VcpuArea
         [FieldOffset(Mask15)] public ulong Mask15_;
         [FieldOffset(HighMask)] public ulong HighMask_;
         [FieldOffset(TlbMask)] public ulong TlbMask_;
+        [FieldOffset(CodePageMask)] public ulong CodePageMask_;
         [FieldOffset(WideVectors)] public byte WideVectors_;
         [FieldOffset(StackTag)] public ulong UserStackTag;
         [FieldOffset(StackDelta)] public ulong UserStackDelta;
@@ -78,27 +80,44 @@ internal static class VcpuArea
         [FieldOffset(StackDelta + 16)] public ulong KernelStackDelta;
     }
 
-    public const int Rip = 128, RflagsOffset = 136, FsBase = 144, GsBase = 152;
-    public const int EsBase = 160, CsBase = 168, SsBase = 176, DsBase = 184;
+    public const int CodeBase = 0, JumpMaskNow = 8, Spill0 = 0x10, CodePageMask = 0x18, HighMask = 0x20, TlbMask = 0x28;
 
-    public const int KickFlag = 0x100, InGuestFlag = 0x104, JumpMaskNow = 0x108, CodeBase = 0x110, ExitPc = 0x118;
-    public const int Temp0Save = 0x120, Temp1Save = 0x128, FaultPc = 0x130, FaultSignal = 0x138, FaultVector = 0x13c;
-    public const int HostRsp = 0x140, GuestMxcsr = 0x148, HostMxcsr = 0x14c, Target = 0x150, Borrowed = 0x158;
-    public const int Mask63 = 0x160, Mask31 = 0x168, Mask15 = 0x170, HighMask = 0x178, TlbMask = 0x1a8, Borrowed1 = 0x1b0, Borrowed2 = 0x1b8, CallTarget = 0x1c0;
-    public const int Spill0 = 0x190, Spill1 = 0x198, Spill2 = 0x1a0;
+    /// <summary>Minus the address of the stack's page, and host - guest address: two pairs, user then kernel.</summary>
+    public const int StackTag = 0x30, StackDelta = 0x38;
 
-    /// <summary>Page of the stack and host - guest address: two pairs, user then kernel.</summary>
-    public const int StackTag = 0x1c8, StackDelta = 0x1d0;
+    public const int KickFlag = 0x50, InGuestFlag = 0x54;
+
+    /// <summary>Host addresses of the first groups of the block that runs.</summary>
+    private const int FirstGroupSlots = 0x58, NearGroupSlots = 2;
+
+    /// <summary>Guest R9-R11 while translated code runs; elsewhere they are in the register file as all others.</summary>
+    public const int HighRegisters = 0x68;
+
+    /// <summary>The contract's register file.</summary>
+    public const int RegistersAt = 0x80;
+    public const int RflagsOffset = RegistersAt + 136, FsBase = RegistersAt + 144, GsBase = RegistersAt + 152;
+    public const int EsBase = RegistersAt + 160, CsBase = RegistersAt + 168, SsBase = RegistersAt + 176, DsBase = RegistersAt + 184;
+
+    public const int ExitPc = 0x180, Temp0Save = 0x188, Temp1Save = 0x190, FaultPc = 0x198, FaultSignal = 0x1a0, FaultVector = 0x1a4;
+    public const int HostRsp = 0x1a8, GuestMxcsr = 0x1b0, HostMxcsr = 0x1b4, Target = 0x1b8;
+    public const int Borrowed = 0x1c0, Borrowed1 = 0x1c8, Borrowed2 = 0x1d0, CallTarget = 0x1d8, Spill2 = 0x1e0;
+    public const int Mask63 = 0x1e8, Mask31 = 0x1f0, Mask15 = 0x1f8;
 
     /// <summary>Byte: not zero when a vector register may have something in its upper half.</summary>
-    public const int WideVectors = 0x1f0;
+    public const int WideVectors = 0x200;
 
-    /// <summary>Host addresses of the groups of the block that runs.</summary>
-    public const int GroupSlot0 = 0x180 + 0x280, GroupSlots = 8;
+    /// <summary>Host addresses of the other groups.</summary>
+    private const int OtherGroupSlots = 0x208;
+    public const int GroupSlots = 8;
+
+    /// <summary>Offset of the host address of the n-th group of a block.</summary>
+    public static int GroupSlot(int n) => n < NearGroupSlots ? FirstGroupSlots + 8 * n : OtherGroupSlots + 8 * (n - NearGroupSlots);
+
+    public const int Spill1 = 0x238;
 
     /// <summary>ymm0-15, 32 bytes each.</summary>
-    public const int Ymm = 0x200;
-    public const int HeadBytes = 0x480;
+    public const int Ymm = 0x240;
+    public const int HeadBytes = 0x440;
 
     /// <summary>XSAVE image (legacy area, header) used to read and write the x87 state; 64-byte aligned.</summary>
     public const int Xsave = HeadBytes;
@@ -127,7 +146,18 @@ internal static class VcpuArea
     public const int UserJumps = KernelJumps + JumpTableBytes;
     public const int KernelJumps2 = UserJumps + JumpTableBytes;
     public const int UserJumps2 = KernelJumps2 + JumpTable2Bytes;
-    public const int Bytes = UserJumps2 + JumpTable2Bytes;
+
+    /// <summary>
+    /// Executable user pages by page number, 8 bytes each: frame - page address. As long as there are fewer frames than the table reaches
+    /// over pages, page address + entry - frame is zero for that page and frame only.
+    /// </summary>
+    public const int CodePages = UserJumps2 + JumpTable2Bytes;
+    public const int CodePageEntries = 8192;
+
+    /// <summary>An entry that goes with no page.</summary>
+    public const ulong EmptyCodePage = 1UL << 62;
+    public const long MostCodeFrames = (long)CodePageEntries << 12;
+    public const int Bytes = CodePages + CodePageEntries * 8;
 
     public static int ReadTable(bool kernel) => kernel ? KernelRead : UserRead;
 

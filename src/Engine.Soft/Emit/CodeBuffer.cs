@@ -204,7 +204,9 @@ internal sealed unsafe class CodeBuffer
         Int32(mask);
     }
 
-    public void Xor64(int reg, in Mem m) => Op(true, 0x33, reg, m);
+    public void Add64(int reg, in Mem m) => Op(true, 0x03, reg, m);
+
+    public void Sub64(int reg, in Mem m) => Op(true, 0x2b, reg, m);
 
     public void CmpImm64(int reg, int value)
     {
@@ -284,6 +286,18 @@ internal sealed unsafe class CodeBuffer
     {
         Align(2);
         return Jcc(condition);
+    }
+
+    /// <summary>LEA dst, [base + index + displacement] whose displacement is 4-byte aligned; returns its position.</summary>
+    public int PatchableLea(int dst, int @base, int index, int displacement)
+    {
+        Align(0);
+        Rex(true, dst, index, @base);
+        Byte(0x8d);
+        Byte(0x80 | (dst & 7) << 3 | 4);
+        Byte((index & 7) << 3 | (@base & 7));
+        Int32(displacement);
+        return Length - 4;
     }
 
     /// <summary>JMP rel32; returns the position of the rel32 field.</summary>

@@ -30,8 +30,6 @@ internal static class HostRegisters
     /// <summary>True when guest and host register have the same number.</summary>
     public static bool IsIdentity(int guest) => Home[guest] == guest;
 
-    /// <summary>Offset of a guest register's slot in the vCPU block.</summary>
-    public static int Slot(int guest) => guest * 8;
-
-    public static int Slot(Gpr guest) => (int)guest * 8;
+    /// <summary>Offset of a guest register's slot in the vCPU block while translated code runs.</summary>
+    public static int Slot(int guest) => Home[guest] < 0 ? VcpuArea.HighRegisters + (guest - R9) * 8 : VcpuArea.RegistersAt + guest * 8;
 }

@@ -144,6 +144,12 @@ internal sealed unsafe class Routines
         a.ret();
     }
 
+    /// <summary>Host registers that hold a guest register while translated code runs.</summary>
+    private static readonly (AssemblerRegister64 Host, int Guest)[] HeldRegisters =
+    [
+        (rax, 0), (r9, 1), (rdx, 2), (rbx, 3), (r10, 4), (rbp, 5), (rsi, 6), (rdi, 7), (r8, 8), (r12, 12), (r13, 13), (r14, 14), (r15, 15),
+    ];
+
     private static void AssembleEnter(Assembler a)
     {
         a.push(rbx);
@@ -165,19 +171,15 @@ internal sealed unsafe class Routines
         a.add(cl, 0x7f);
         a.mov(ah, al);
         a.sahf();
-        a.mov(rax, __qword_ptr[rsp + 0]);
-        a.mov(r9, __qword_ptr[rsp + 8]);
-        a.mov(rdx, __qword_ptr[rsp + 16]);
-        a.mov(rbx, __qword_ptr[rsp + 24]);
-        a.mov(r10, __qword_ptr[rsp + 32]);
-        a.mov(rbp, __qword_ptr[rsp + 40]);
-        a.mov(rsi, __qword_ptr[rsp + 48]);
-        a.mov(rdi, __qword_ptr[rsp + 56]);
-        a.mov(r8, __qword_ptr[rsp + 64]);
-        a.mov(r12, __qword_ptr[rsp + 96]);
-        a.mov(r13, __qword_ptr[rsp + 104]);
-        a.mov(r14, __qword_ptr[rsp + 112]);
-        a.mov(r15, __qword_ptr[rsp + 120]);
+        for (int n = 0; n < 3; n++)
+        {
+            a.mov(rax, __qword_ptr[rsp + (VcpuArea.RegistersAt + (HostRegisters.R9 + n) * 8)]);
+            a.mov(__qword_ptr[rsp + (VcpuArea.HighRegisters + n * 8)], rax);
+        }
+        foreach ((AssemblerRegister64 host, int guest) in HeldRegisters)
+        {
+            a.mov(host, __qword_ptr[rsp + HostRegisters.Slot(guest)]);
+        }
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Temp0Save]); // the value of a load that C# completed
         a.jmp(__qword_ptr[rsp + VcpuArea.Target]);
     }
@@ -225,8 +227,8 @@ internal sealed unsafe class Routines
 
     private static void AssembleExit(Assembler a)
     {
-        a.mov(__qword_ptr[rsp + 8], rax);
-        a.mov(__qword_ptr[rsp + 8 + VcpuArea.Temp0Save], rcx);
+        a.mov(__qword_ptr[rsp + (Called + VcpuArea.RegistersAt)], rax);
+        a.mov(__qword_ptr[rsp + (Called + VcpuArea.Temp0Save)], rcx);
         a.lahf();
         a.seto(al);
         a.pop(rcx);
@@ -241,18 +243,18 @@ internal sealed unsafe class Routines
         a.or(ecx, eax);
         a.mov(__dword_ptr[rsp + VcpuArea.RflagsOffset], ecx);
         a.mov(__qword_ptr[rsp + VcpuArea.Temp1Save], r11);
-        a.mov(__qword_ptr[rsp + 8], r9);
-        a.mov(__qword_ptr[rsp + 16], rdx);
-        a.mov(__qword_ptr[rsp + 24], rbx);
-        a.mov(__qword_ptr[rsp + 32], r10);
-        a.mov(__qword_ptr[rsp + 40], rbp);
-        a.mov(__qword_ptr[rsp + 48], rsi);
-        a.mov(__qword_ptr[rsp + 56], rdi);
-        a.mov(__qword_ptr[rsp + 64], r8);
-        a.mov(__qword_ptr[rsp + 96], r12);
-        a.mov(__qword_ptr[rsp + 104], r13);
-        a.mov(__qword_ptr[rsp + 112], r14);
-        a.mov(__qword_ptr[rsp + 120], r15);
+        foreach ((AssemblerRegister64 host, int guest) in HeldRegisters)
+        {
+            if (guest != HostRegisters.Rax)
+            {
+                a.mov(__qword_ptr[rsp + HostRegisters.Slot(guest)], host);
+            }
+        }
+        for (int n = 0; n < 3; n++)
+        {
+            a.mov(rax, __qword_ptr[rsp + (VcpuArea.HighRegisters + n * 8)]);
+            a.mov(__qword_ptr[rsp + (VcpuArea.RegistersAt + (HostRegisters.R9 + n) * 8)], rax);
+        }
         StoreVectors(a);
         a.stmxcsr(__dword_ptr[rsp + VcpuArea.GuestMxcsr]);
         a.ldmxcsr(__dword_ptr[rsp + VcpuArea.HostMxcsr]);
@@ -336,12 +338,11 @@ internal sealed unsafe class Routines
         a.mov(edx, ecx);
         a.shr(edx, VcpuArea.TlbShift);
         a.and(edx, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        a.xor(rcx, __qword_ptr[rsp + rdx + table]);
+        a.add(rcx, __qword_ptr[rsp + rdx + table]);
         a.cmp(rcx, r11);
         a.ja(fail);
         a.mov(rcx, __qword_ptr[rsp + rdx + table]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackTagOf(kernel)], rcx);
-        a.neg(rcx);
         a.add(rcx, __qword_ptr[rsp + rdx + (table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackDeltaOf(kernel)], rcx);
         a.xor(ecx, ecx);
@@ -385,7 +386,7 @@ internal sealed unsafe class Routines
         a.mov(eax, edx);
         a.shr(eax, VcpuArea.TlbShift);
         a.and(eax, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        a.xor(rdx, __qword_ptr[rsp + rax + (Called + table)]);
+        a.add(rdx, __qword_ptr[rsp + rax + (Called + table)]);
         a.cmp(rdx, 0xfff);
         a.ja(fail);
     }
@@ -472,7 +473,7 @@ internal sealed unsafe class Routines
         a.mov(r11d, address32);
         a.shr(r11d, VcpuArea.TlbShift);
         a.and(r11d, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        a.xor(offset, __qword_ptr[rsp + r11 + (Called + table)]);
+        a.add(offset, __qword_ptr[rsp + r11 + (Called + table)]);
         a.cmp(offset, 4096 - size);
         a.ja(slow);
         a.mov(r11, __qword_ptr[rsp + r11 + (Called + table + VcpuArea.TlbHost)]);

@@ -3,7 +3,7 @@ using System;
 namespace Ryokan.Engine.Soft.Memory;
 
 /// <summary>
-/// One direct-mapped soft TLB table in a vCPU's block: {tag, host page} by page number. Generated code looks entries up; only C# on the
+/// One direct-mapped soft TLB table in a vCPU's block: {minus the page's address, host page} by page number. Generated code looks entries up; only C# on the
 /// vCPU's own thread changes them. Remembers which entries are in use, so that a flush costs what was filled since the last one.
 /// </summary>
 internal sealed unsafe class TlbTable
@@ -57,11 +57,11 @@ internal sealed unsafe class TlbTable
         int index = IndexOf(va);
         ulong* entry = Entry(index);
         bool lower = IsLower(va);
-        if (entry[0] == VcpuArea.EmptyTag || IsLower(entry[0]) != lower)
+        if (entry[0] == VcpuArea.EmptyTag || IsLower(0 - entry[0]) != lower)
         {
             (lower ? _lower : _upper).Add(index);
         }
-        entry[0] = va & ~0xfffUL;
+        entry[0] = 0 - (va & ~0xfffUL);
         entry[VcpuArea.TlbHost / 8] = (ulong)hostPage;
     }
 
@@ -69,14 +69,14 @@ internal sealed unsafe class TlbTable
     public byte* Probe(ulong va)
     {
         ulong* entry = Entry(IndexOf(va));
-        return entry[0] == (va & ~0xfffUL) ? (byte*)entry[VcpuArea.TlbHost / 8] + (va & 0xfff) : null;
+        return entry[0] + (va & ~0xfffUL) == 0 ? (byte*)entry[VcpuArea.TlbHost / 8] + (va & 0xfff) : null;
     }
 
     /// <summary>Forgets one page (its address).</summary>
     public void Remove(ulong page)
     {
         ulong* entry = Entry(IndexOf(page));
-        if (entry[0] == page)
+        if (entry[0] + page == 0)
         {
             entry[0] = VcpuArea.EmptyTag;
         }
@@ -94,7 +94,7 @@ internal sealed unsafe class TlbTable
         }
     }
 
-    private static bool IsLower(ulong tag) => (long)tag >= 0;
+    private static bool IsLower(ulong va) => (long)va >= 0;
 
     public void Clear()
     {
@@ -127,7 +127,7 @@ internal sealed unsafe class TlbTable
     private void Forget(int index, bool lower)
     {
         ulong* entry = Entry(index);
-        if (IsLower(entry[0]) == lower)
+        if (IsLower(0 - entry[0]) == lower)
         {
             entry[0] = VcpuArea.EmptyTag;
         }

@@ -17,6 +17,13 @@ internal enum SiteKind : byte
     /// <summary>A direct jump inside the page that is not linked yet; <see cref="Site.Next"/> is its target.</summary>
     Link,
 
+    /// <summary>
+    /// A direct jump of user code to another page that is not linked yet. The vCPU block's page base is the target's already.
+    /// <see cref="Site.Resume"/>: the place of minus the frame that the link is for; <see cref="Site.After"/>: the field of the jump for
+    /// other frames; <see cref="Site.Value"/>: where that goes once there is a link.
+    /// </summary>
+    FarLink,
+
     /// <summary>A poll saw the kick flag; goes on at <see cref="Site.Next"/>.</summary>
     Poll,
 

@@ -21,7 +21,17 @@ internal sealed unsafe partial class Translator
     /// <summary>Goes on at a page offset, unconditionally. <paramref name="from"/>: offset of the jump.</summary>
     private void EmitDirectExit(long target, int from, bool flagsLive, bool byCache = false)
     {
-        if (target < 0 || target >= PageSize || byCache)
+        if (!IsInPage(target) && CanLinkFar)
+        {
+            if (target <= from)
+            {
+                EmitPoll((int)target, flagsLive);
+            }
+            EmitGuestAddress(Temp0, target & ~(PageSize - 1L));
+            EmitFarLink(target, from);
+            return;
+        }
+        if (!IsInPage(target) || byCache)
         {
             EmitGuestAddress(Temp0, target);
             EmitJumpCache();
@@ -39,6 +49,45 @@ internal sealed unsafe partial class Translator
         int site = AddSite(new Site { Kind = SiteKind.Link, Guest = from, Next = (int)target });
         _cold.Add(LinkFrom(_w.PatchableJmp(), site));
     }
+
+    private bool CanLinkFar => _options.Chaining && _pageVa == 0 && _long && (_key.Mode & BlockMode.SingleStep) == 0
+        && _frames.TotalFrames < VcpuArea.MostCodeFrames;
+
+    /// <summary>
+    /// From user code to another page, whose address is in TEMP0. When that page is the frame that the link was made for, this goes straight
+    /// there; else by way of the jump cache. Touches no flag.
+    /// </summary>
+    private void EmitFarLink(long target, int from)
+    {
+        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
+        _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0);
+        _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
+        int frame = _w.PatchableLea(Temp0, Temp0, Temp1, Unlinked);
+        int linked = _w.Jrcxz();
+        int other = _w.PatchableJmp();
+        _w.PatchShort(linked);
+        int field = _w.PatchableJmp();
+        int site = AddSite(new Site { Kind = SiteKind.FarLink, Guest = from, Next = (int)target, Field = field, Resume = frame, After = other });
+        _cold.Add(new Cold(field, false, site, 0, false, true, FarLink: true));
+    }
+
+    /// <summary>In the place of minus a frame: no page goes with it.</summary>
+    public const int Unlinked = 1;
+
+    /// <summary>Out of line: the stub that makes the link, and the way for other frames.</summary>
+    private void EmitFarSide(int index)
+    {
+        Site site = _sites[index];
+        EmitStub(index);
+        _w.PatchRelative(site.After, _stubs[index]);
+        _w.PatchRelative(site.Field, _stubs[index]);
+        site.Value = _w.Length;
+        _sites[index] = site;
+        EmitGuestAddress(Temp0, site.Next & 0xfff);
+        EmitJumpCache();
+    }
+
+    private static bool IsInPage(long offset) => offset is >= 0 and < PageSize;
 
     private static Cold LinkFrom(int field, int site) => new(field, true, site, 0, false, false);
 
@@ -65,7 +114,16 @@ internal sealed unsafe partial class Translator
         {
             Cold cold = _cold[n];
             _w.PatchRelative(cold.Field, _w.Length);
-            if (cold.StackMiss)
+            if (cold.FlagFreeMiss)
+            {
+                EmitFlagFreeMiss(cold.Target);
+                EmitStub(cold.Site);
+            }
+            else if (cold.FarLink)
+            {
+                EmitFarSide(cold.Site);
+            }
+            else if (cold.StackMiss)
             {
                 EmitStackMiss(cold.Site);
             }

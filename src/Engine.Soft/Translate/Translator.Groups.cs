@@ -85,7 +85,7 @@ internal sealed unsafe partial class Translator
             group.Slot = None;
             if (group.Base != (int)Gpr.Rsp && group.Count > 1 && slots < VcpuArea.GroupSlots)
             {
-                group.Slot = VcpuArea.GroupSlot0 + 8 * slots++;
+                group.Slot = VcpuArea.GroupSlot(slots++);
             }
         }
         for (int n = 0; n < _count; n++)
@@ -406,14 +406,13 @@ internal sealed unsafe partial class Translator
         if (!flagsLive)
         {
             EmitLowAddress(group);
-            _w.Xor64(Temp0, tag);
+            _w.Add64(Temp0, tag);
             _w.CmpImm64(Temp0, PageSize - span);
             _cold.Add(new Cold(_w.Jcc(Condition.Above), false, AddSite(site), 0, false, false, StackMiss: true));
             return;
         }
-        _w.Load64(Temp1, tag);
-        _w.Not64(Temp1);
-        _w.Lea64(Temp0, new Mem(GuestRsp, Temp1, 1, (int)site.Value + 1)); // offset in the page on a hit
+        _w.Load64(Temp0, tag);
+        _w.Lea64(Temp0, new Mem(GuestRsp, Temp0, 1, (int)site.Value)); // offset in the page on a hit
         _w.Lea64(Temp1, Mem.At(Temp0, span - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
         _w.Pext(Temp1, Temp1, Mem.Area(VcpuArea.HighMask));

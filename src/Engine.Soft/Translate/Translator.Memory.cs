@@ -144,7 +144,7 @@ internal sealed unsafe partial class Translator
         _w.Mov32(Temp1, Temp0);
         _w.Shr32(Temp1, VcpuArea.TlbShift);
         _w.And32(Temp1, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        _w.Xor64(Temp0, Mem.Area(table, Temp1, 1));
+        _w.Add64(Temp0, Mem.Area(table, Temp1, 1)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
         _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
         _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 1));
@@ -159,22 +159,29 @@ internal sealed unsafe partial class Translator
     private Mem EmitFlagFreeCheck(int index, int table, int size, bool wantPointer)
     {
         _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
-        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
         _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0)); // entries of 16 bytes
         _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
-        _w.Not64(Rdx);
-        _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 1)); // offset in the page on a hit
+        _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 0)); // offset in the page on a hit
         _w.Lea64(Temp0, Mem.At(Rdx, size - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
         int hit = _w.Jrcxz();
-        _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
-        _cold.Add(new Cold(_w.Jmp(), false, index, 0, false, true));
+        _cold.Add(new Cold(_w.Jmp(), false, index, table, false, true, FlagFreeMiss: true));
         _w.PatchShort(hit);
         _w.Load64(Temp0, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
         _w.Lea64(wantPointer ? Temp1 : Temp0, new Mem(Temp0, Rdx, 1, 0));
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         return new Mem(Temp0, -1, 1, 0);
+    }
+
+    /// <summary>Out of line: the address to spill slot 1, RDX as it was.</summary>
+    private void EmitFlagFreeMiss(int table)
+    {
+        _w.Load64(Temp0, Mem.Area(table, Temp1, 8));
+        _w.Not64(Temp0);
+        _w.Lea64(Temp0, new Mem(Rdx, Temp0, 1, 1));
+        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
+        _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
     }
 
     /// <summary>TEMP0 = zero-extended guest memory at the address in TEMP0.</summary>

@@ -212,9 +212,22 @@ internal sealed unsafe partial class Translator
             _w.Load64(Temp0, Mem.Area(VcpuArea.CallTarget));
             EmitJumpCache();
         }
+        else if (_pageVa == 0 && _stackGroup[n] >= 0 && !IsInPage(Target(i)))
+        {
+            long wanted = CanLinkFar ? Target(i) & ~(PageSize - 1L) : Target(i);
+            _w.Lea64(Temp0, Mem.At(Temp0, (int)(wanted - back))); // TEMP0 is the return address
+            if (CanLinkFar)
+            {
+                EmitFarLink(Target(i), -1);
+            }
+            else
+            {
+                EmitJumpCache();
+            }
+        }
         else
         {
-            EmitDirectExit(Target(i), -1, true); // no poll: what is called returns, which is one, or overflows its stack
+            EmitDirectExit(Target(i), int.MinValue, true); // no poll: what is called returns, which is one, or overflows its stack
         }
     }
 

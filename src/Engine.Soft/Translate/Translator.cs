@@ -66,7 +66,7 @@ internal sealed unsafe partial class Translator
 
     /// <summary>Out-of-line code to emit behind the block: where it is jumped from and what it is.</summary>
     private readonly record struct Cold(int Field, bool Patchable, int Site, int Target, bool Poll, bool FlagsLive,
-        bool StackMiss = false);
+        bool StackMiss = false, bool FlagFreeMiss = false, bool FarLink = false);
 
     public Translator(SoftEngineOptions options, Routines routines, CodeCache cache, GuestFrames frames)
     {
@@ -116,7 +116,7 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Length of the entry that the jump cache leads to.</summary>
-    public const int IndirectEntryBytes = 40;
+    public const int IndirectEntryBytes = 36;
 
     private void LoadBytes(long frame, long secondFrame)
     {
