@@ -49,7 +49,9 @@ internal static class Daemon
         {
             places.Create();
             string program = Path.Combine(AppContext.BaseDirectory, "ryokand");
-            DetachedProcess.Start(program, [], places.DaemonLog, out SafeFileHandle output);
+            int pid = DetachedProcess.Start(program, [], places.DaemonLog, out SafeFileHandle output);
+            // Should it end before this command does, it must not stay as a zombie that looks alive.
+            new Thread(() => DetachedProcess.AwaitExit(pid)) { IsBackground = true }.Start();
             using (output)
             {
                 Task<bool> ready = Task.Run(() => ReadsLine(output));

@@ -11,6 +11,9 @@ namespace Ryokan.Hypervisor.Hypercalls;
 /// </summary>
 internal static class HypercallTable
 {
+    /// <summary>Interface versions of Xen 4.17 (domctl.h, sysctl.h, platform.h).</summary>
+    private const uint DomctlVersion = 0x15, SysctlVersion = 0x15, PlatformVersion = 0x3000001;
+
     public static long Invoke(Vcpu v, ulong number, ulong a1, ulong a2, ulong a3, ulong a4, ulong a5)
     {
         switch (number)
@@ -76,12 +79,30 @@ internal static class HypercallTable
                 return PhysdevCalls.PhysdevOp(v, a1, a2);
             case Hypercall.SchedOpCompat:
                 return SchedCalls.SchedOpCompat(v, a1, a2);
-            case Hypercall.PlatformOp or Hypercall.Sysctl or Hypercall.Domctl or Hypercall.KexecOp:
-                // The control domain's: a program in the guest may try them through privcmd.
+            case Hypercall.PlatformOp:
+                return ControlOp(v, a1, PlatformVersion);
+            case Hypercall.Sysctl:
+                return ControlOp(v, a1, SysctlVersion);
+            case Hypercall.Domctl:
+                return ControlOp(v, a1, DomctlVersion);
+            case Hypercall.KexecOp:
                 return -Errno.EPERM;
             default:
                 return -Errno.ENOSYS;
         }
+    }
+
+    /// <summary>
+    /// The control domain's: a program in the guest may try them through privcmd. Xen looks at the interface version,
+    /// the second word of every operation, before it asks who calls.
+    /// </summary>
+    private static long ControlOp(Vcpu v, ulong operation, uint version)
+    {
+        if (!v.TryCopyIn(operation, out ulong head))
+        {
+            return -Errno.EFAULT;
+        }
+        return head >> 32 == version ? -Errno.EPERM : -Errno.EACCES;
     }
 
     /// <summary>

@@ -52,88 +52,168 @@ internal sealed class Balloon
     }
 
     /// <summary>
-    /// Marks a frame as given back; false when it is not the guest's or in use as a table. Its memory goes
-    /// after <see cref="Flush"/> with <see cref="Discard"/>: until then a vCPU may still have it cached.
+    /// Takes frames back until one is not the guest's or is in use as a table; how many were taken. Their contents go
+    /// when no vCPU has them cached any more, and before anybody can be given them.
     /// </summary>
-    public bool TryRelease(ulong mfn)
+    public int Release(ReadOnlySpan<ulong> mfns)
     {
         lock (_gate)
         {
-            if (mfn >= _frames.RamFrames || _frames.Has((long)mfn, FrameFlags.Absent)
-                || _types.TypeOf((long)mfn) != PageType.None)
-            {
-                return false;
-            }
-            _frames.Set((long)mfn, FrameFlags.Absent);
-            _machineToPhysical.TrySet(mfn, MachineToPhysical.Invalid);
-            _populated--;
-            return true;
+            int taken = Take(mfns);
+            Forget(mfns[..taken]);
+            _populated -= (ulong)taken;
+            return taken;
         }
     }
 
-    public void Flush() => _engine.FlushTlb(_allVcpus, null);
-
-    public void Discard(ulong mfn)
-    {
-        _frames.NoteWritten((long)mfn, 0, GuestFrames.PageSize);
-        _frames.Discard((long)mfn);
-    }
-
     /// <summary>
-    /// Populates 2^order frames in a row for a pfn: those of the same number when they are free, else (order
-    /// 0 only) any.
+    /// Populates 2^order frames in a row, aligned as Xen's are, for a pfn: those of the same number when they are free, else
+    /// any below a limit. Without a pfn (increase_reservation) the frames have none.
     /// </summary>
-    public bool TryPopulate(ulong pfn, uint order, out ulong mfn)
+    public bool TryPopulate(ulong? pfn, int order, ulong limit, out ulong mfn)
     {
-        ulong count = 1UL << (int)order;
-        mfn = pfn;
+        mfn = 0;
+        ulong count = 1UL << order;
         lock (_gate)
         {
-            if (_populated + count > Maximum)
+            if (_populated + count > Maximum || !TryFindFree(pfn, order, limit, out mfn))
             {
                 return false;
             }
-            if (!AreFree(pfn, count))
-            {
-                if (order != 0 || !TryFindFree(out mfn))
-                {
-                    return false;
-                }
-            }
-            for (ulong i = 0; i < count; i++)
-            {
-                _frames.Clear((long)(mfn + i), FrameFlags.Absent);
-                _machineToPhysical.TrySet(mfn + i, pfn + i);
-            }
+            Give(mfn, count, pfn);
             _populated += count;
             return true;
         }
     }
 
-    private bool AreFree(ulong mfn, ulong count)
+    /// <summary>
+    /// Exchanges frames for as many others: one extent of 2^order frames for each of <paramref name="pfns"/>. All or nothing.
+    /// The frames that go may come back as part of an extent; their contents never do.
+    /// </summary>
+    /// <returns>0, -EINVAL (a frame that cannot be taken), -ENOMEM (no free extents below the limit)</returns>
+    public long Exchange(ReadOnlySpan<ulong> taken, ReadOnlySpan<ulong> pfns, int order, ulong limit, Span<ulong> mfns)
     {
-        for (ulong i = mfn; i - mfn < count; i++)
+        ulong count = 1UL << order;
+        lock (_gate)
         {
-            if (i >= _frames.RamFrames || !_frames.Has((long)i, FrameFlags.Absent))
+            int n = Take(taken);
+            int given = 0;
+            for (; n == taken.Length && given < pfns.Length; given++)
             {
-                return false;
+                if (!TryFindFree(pfns[given], order, limit, out mfns[given]))
+                {
+                    break;
+                }
+                SetAbsent(mfns[given], count, absent: false);
             }
+            foreach (ulong mfn in mfns[..given])
+            {
+                SetAbsent(mfn, count, absent: true);
+            }
+            if (given < pfns.Length)
+            {
+                foreach (ulong mfn in taken[..n])
+                {
+                    SetAbsent(mfn, 1, absent: false);
+                }
+                return n < taken.Length ? -Errno.EINVAL : -Errno.ENOMEM;
+            }
+            Forget(taken);
+            for (int i = 0; i < pfns.Length; i++)
+            {
+                Give(mfns[i], count, pfns[i]);
+            }
+            return 0;
         }
-        return true;
     }
 
-    private bool TryFindFree(out ulong mfn)
+    /// <summary>Marks frames as absent up to the first that cannot be taken; how many.</summary>
+    private int Take(ReadOnlySpan<ulong> mfns)
     {
-        for (ulong tried = 0; tried < _frames.RamFrames && _populated < _frames.RamFrames; tried++)
+        for (int i = 0; i < mfns.Length; i++)
         {
-            mfn = _searchFrom;
-            _searchFrom = (_searchFrom + 1) % _frames.RamFrames;
-            if (_frames.Has((long)mfn, FrameFlags.Absent))
+            ulong mfn = mfns[i];
+            if (mfn >= _frames.RamFrames || _frames.Has((long)mfn, FrameFlags.Absent)
+                || _types.TypeOf((long)mfn) != PageType.None)
+            {
+                return i;
+            }
+            _frames.Set((long)mfn, FrameFlags.Absent);
+        }
+        return mfns.Length;
+    }
+
+    /// <summary>Frames that were taken lose pfn and contents.</summary>
+    private void Forget(ReadOnlySpan<ulong> mfns)
+    {
+        if (mfns.IsEmpty)
+        {
+            return;
+        }
+        _engine.FlushTlb(_allVcpus, null);
+        foreach (ulong mfn in mfns)
+        {
+            _machineToPhysical.TrySet(mfn, MachineToPhysical.Invalid);
+            _frames.NoteWritten((long)mfn, 0, GuestFrames.PageSize);
+            _frames.Discard((long)mfn);
+        }
+    }
+
+    private void Give(ulong mfn, ulong count, ulong? pfn)
+    {
+        SetAbsent(mfn, count, absent: false);
+        for (ulong i = 0; i < count; i++)
+        {
+            _machineToPhysical.TrySet(mfn + i, pfn + i ?? MachineToPhysical.Invalid);
+        }
+    }
+
+    private void SetAbsent(ulong mfn, ulong count, bool absent)
+    {
+        for (ulong i = mfn; i < mfn + count; i++)
+        {
+            if (absent)
+            {
+                _frames.Set((long)i, FrameFlags.Absent);
+            }
+            else
+            {
+                _frames.Clear((long)i, FrameFlags.Absent);
+            }
+        }
+    }
+
+    private bool TryFindFree(ulong? wanted, int order, ulong limit, out ulong mfn)
+    {
+        ulong count = 1UL << order;
+        ulong extents = Math.Min(limit, _frames.RamFrames) >> order;
+        if (wanted is { } same && (same & (count - 1)) == 0 && same >> order < extents && AreFree(same, count))
+        {
+            mfn = same;
+            return true;
+        }
+        for (ulong tried = 0; tried < extents; tried++)
+        {
+            mfn = (_searchFrom >> order) % extents << order;
+            _searchFrom = mfn + count;
+            if (AreFree(mfn, count))
             {
                 return true;
             }
         }
         mfn = 0;
         return false;
+    }
+
+    private bool AreFree(ulong mfn, ulong count)
+    {
+        for (ulong i = mfn; i < mfn + count; i++)
+        {
+            if (!_frames.Has((long)i, FrameFlags.Absent))
+            {
+                return false;
+            }
+        }
+        return true;
     }
 }
