@@ -69,19 +69,18 @@ fetch_kernel() {
     ln -sfn "${kernel#"$RYOKAN_CACHE/"}" "$RYOKAN_KERNEL"
 }
 
-# The initramfs is made again when what goes into it is newer.
+# The initramfs is made again when what goes into it is newer. The one that is there stays until the new one takes its
+# name (initramfs.sh): guests of another checkout may be starting from it.
 make_initramfs() {
-    local busybox=$RYOKAN_CACHE/busybox tree source
+    local busybox=$RYOKAN_CACHE/busybox tree source stale=$refresh
     if [[ -n $refresh || ! -x $busybox/bin/busybox ]]; then
         unpack_packages "$busybox" busybox-static
-        rm -f "$RYOKAN_INITRAMFS"
+        stale=1
     fi
-    if [[ -r $RYOKAN_INITRAMFS ]]; then
-        for source in "$here"/initramfs/{init,tour} "$here"/{initramfs,busybox-tree,guest-modules}.sh "$RYOKAN_KERNEL"; do
-            [[ $source -nt $RYOKAN_INITRAMFS ]] && rm -f "$RYOKAN_INITRAMFS" && break
-        done
-        [[ ! -r $RYOKAN_INITRAMFS ]] || return 0
-    fi
+    for source in "$here"/initramfs/{init,tour} "$here"/{initramfs,busybox-tree,guest-modules}.sh "$RYOKAN_KERNEL"; do
+        [[ ! $source -nt $RYOKAN_INITRAMFS ]] || stale=1
+    done
+    [[ -n $stale ]] || return 0
     say "making $RYOKAN_INITRAMFS"
     tree=$(mktemp -d "$RYOKAN_CACHE/initramfs.XXXXXX")
     "$here/busybox-tree.sh" "$busybox/bin/busybox" "$tree"

@@ -99,6 +99,9 @@ make_image() {
 }
 
 mkdir -p "$out/packages"
+# Two checkouts share the cache.
+exec 9>"$out/lock"
+flock 9
 [[ $# -gt 0 ]] || set -- basic disk network programs python stress
 for flavour in "$@"; do
     up_to_date "$out/$flavour.cpio" "$flavour" || make_image "$flavour"
