@@ -15,6 +15,8 @@ internal static class AlignedOperands
         Mnemonic.Movups or Mnemonic.Movupd or Mnemonic.Movdqu or Mnemonic.Lddqu or Mnemonic.Pcmpestri
             or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistri
             or Mnemonic.Pcmpistrm => false,
+        Mnemonic.Sha1rnds4 or Mnemonic.Sha1nexte or Mnemonic.Sha1msg1 or Mnemonic.Sha1msg2 or Mnemonic.Sha256rnds2
+            or Mnemonic.Sha256msg1 or Mnemonic.Sha256msg2 => !HostCpuid.IsAmd, // AMD's take any address
         _ => i.Encoding == EncodingKind.Legacy && size == 16,
     };
 }

@@ -8,8 +8,8 @@ using Ryokan.X86;
 namespace Ryokan.Isa.Tests.Generate;
 
 /// <summary>
-/// Random sequences of 5 to 40 instructions with forward branches, counted loops, calls, indirect jumps and
-/// parts out of line. One seed, one sequence.
+/// Random sequences of 5 to 40 instructions with forward branches, counted loops, calls, indirect jumps, parts
+/// out of line and stack frames. One seed, one sequence.
 /// </summary>
 public sealed class RandomCases
 {
@@ -56,7 +56,12 @@ public sealed class RandomCases
         _depth = 0;
         // One sequence stays with few families, so that their instructions meet often.
         (Family, int)[] mix = Rng.Percent(50) ? s_mixes : [.. s_mixes.Where(_ => Rng.Percent(40))];
-        Several(Rng.Between(5, 40), mix.Length == 0 ? s_mixes : mix);
+        mix = mix.Length == 0 ? s_mixes : mix;
+        if (Rng.Percent(20))
+        {
+            new StackFrames(_builder, _bitness).Add(() => Several(Rng.Between(1, 8), mix));
+        }
+        Several(Rng.Between(5, 40), mix);
         return (_builder, _builder.Finish());
     }
 
@@ -71,7 +76,7 @@ public sealed class RandomCases
                 continue;
             }
             _depth++;
-            switch (action % 8)
+            switch (action % 9)
             {
                 case 0 or 1:
                     Skip(mix);
@@ -90,6 +95,9 @@ public sealed class RandomCases
                     break;
                 case 6:
                     FlagConsumers.Add(_builder);
+                    break;
+                case 7:
+                    new StackFrames(_builder, _bitness).Add(() => Several(Rng.Between(1, 4), mix));
                     break;
                 default:
                     SkipOnCounter(mix);
