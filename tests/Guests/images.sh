@@ -15,7 +15,9 @@ packages_of() {
     case $1 in
     basic) ;;
     network) echo libc6 iperf3 libiperf0 libsctp1 libssl3 ;;
-    disk) echo libc6 e2fsprogs libblkid1 libcom-err2 libext2fs2 libss2 libuuid1 ;;
+    disk)
+        echo libc6 e2fsprogs libblkid1 libcom-err2 libext2fs2 libss2 libuuid1 \
+            sqlite3 libsqlite3-0 libreadline8 libtinfo6 zlib1g ;;
     programs)
         echo libc6 openssl libssl3 xz-utils liblzma5 zlib1g gzip bzip2 libbz2-1.0 libgcc-s1 libstdc++6 \
             gcc-12 cpp-12 libgcc-12-dev libc6-dev linux-libc-dev libgmp10 libisl23 libmpc3 libmpfr6 libzstd1 \

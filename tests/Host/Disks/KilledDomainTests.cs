@@ -12,7 +12,8 @@ namespace Ryokan.Host.Tests.Disks;
 
 /// <summary>
 /// The process of a domain is killed while its guest writes and flushes: every write that the guest saw flushed is
-/// in the image. RYOKAN_KILLS says how often (each time with the image of the time before).
+/// in the image, and so is every row that a database in the guest confirmed. RYOKAN_KILLS says how often (each time with
+/// the image of the time before).
 /// </summary>
 public sealed partial class KilledDomainTests : IDisposable
 {
@@ -36,24 +37,71 @@ public sealed partial class KilledDomainTests : IDisposable
         {
             ulong seed = (ulong)random.Next();
             ulong flushed = WriteUntilKilled(image, format, seed, random.Next(200, 2500));
-            if (format == "qcow2")
-            {
-                // Clusters that nobody uses yet may be left; anything else is an error.
-                DiskImage.RunWith([0, 3], "qemu-img", "check", "-q", "-f", "qcow2", image);
-            }
+            CheckImage(image, format);
             Verify(DiskImage.AsRaw(image, format), seed, flushed);
         }
+    }
+
+    [Theory]
+    [InlineData("raw")]
+    [InlineData("qcow2")]
+    public void Committed_rows_survive(string format)
+    {
+        string image = DiskImage.Create(_host, "image", format, "256M");
+        Random random = new(815);
+        ulong committed = 0;
+        for (int round = 0; round <= Kills; round++)
+        {
+            using GuestShell guest = Start(image, format);
+            string found = guest.Run("sh /jobs/rows check /dev/xvda");
+            ulong rows = ulong.Parse(RowsPattern().Match(found).Groups[1].Value, CultureInfo.InvariantCulture);
+            // Rows whose confirmation did not get as far as the console may be there too.
+            Assert.True(rows >= committed, $"{committed} rows were confirmed, {rows} are there");
+            if (round == Kills)
+            {
+                guest.Run("umount /mnt && e2fsck -f -n /dev/xvda");
+                _host.Must("shutdown", "-w", Name);
+                break;
+            }
+            guest.Send("sh /jobs/rows write /dev/xvda");
+            guest.Await(CommittedPattern());
+            Thread.Sleep(random.Next(200, 2500));
+            committed = Last(CommittedPattern(), Kill());
+            CheckImage(image, format);
+        }
+        Assert.True(committed > 0);
+        CheckImage(image, format);
+    }
+
+    private static void CheckImage(string image, string format)
+    {
+        if (format == "qcow2")
+        {
+            // Clusters that nobody uses yet may be left; anything else is an error.
+            DiskImage.RunWith([0, 3], "qemu-img", "check", "-q", "-f", "qcow2", image);
+        }
+    }
+
+    private GuestShell Start(string image, string format)
+    {
+        _host.Must("create", _host.Config(Name, "shell",
+            $"ramdisk = \"{DiskTests.Ramdisk}\"", $"disk = [ '{image},{format},xvda,w' ]"));
+        return new GuestShell(_host, Name);
     }
 
     /// <summary>Returns the number of the last write that the guest saw flushed.</summary>
     private ulong WriteUntilKilled(string image, string format, ulong seed, int milliseconds)
     {
-        _host.Must("create", _host.Config(Name, "shell",
-            $"ramdisk = \"{DiskTests.Ramdisk}\"", $"disk = [ '{image},{format},xvda,w' ]"));
-        using GuestShell guest = new(_host, Name);
+        using GuestShell guest = Start(image, format);
         guest.Send($"flushes /dev/xvda {Blocks} {seed}");
         guest.Await(FlushedPattern());
         Thread.Sleep(milliseconds);
+        return Last(FlushedPattern(), Kill());
+    }
+
+    /// <summary>Ends the domain's process; what was on the console, whose log is gone then too.</summary>
+    private string Kill()
+    {
         int process = int.Parse(ProcessPattern().Match(_host.Must("list", "-l", Name)).Groups[1].Value,
             CultureInfo.InvariantCulture);
         using (Process domain = Process.GetProcessById(process))
@@ -64,9 +112,11 @@ public sealed partial class KilledDomainTests : IDisposable
         HostUnderTest.Await("the domain to be gone", () => _host.List().Count == 0);
         string log = _host.ConsoleLog(Name);
         File.Delete(Path.Combine(_host.State, $"guest-{Name}.log"));
-        MatchCollection all = FlushedPattern().Matches(log);
-        return ulong.Parse(all[^1].Groups[1].Value, CultureInfo.InvariantCulture);
+        return log;
     }
+
+    private static ulong Last(Regex pattern, string log) =>
+        ulong.Parse(pattern.Matches(log)[^1].Groups[1].Value, CultureInfo.InvariantCulture);
 
     /// <summary>As tests/Guests/programs/flushes.c: which block each write goes to.</summary>
     private static void Verify(string raw, ulong seed, ulong flushed)
@@ -97,6 +147,12 @@ public sealed partial class KilledDomainTests : IDisposable
 
     [GeneratedRegex("FLUSHED ([0-9]+)\r?\n")]
     private static partial Regex FlushedPattern();
+
+    [GeneratedRegex("COMMITTED ([0-9]+)\r?\n")]
+    private static partial Regex CommittedPattern();
+
+    [GeneratedRegex("ROWS ([0-9]+)")]
+    private static partial Regex RowsPattern();
 
     [GeneratedRegex("\"processId\":([0-9]+)")]
     private static partial Regex ProcessPattern();
