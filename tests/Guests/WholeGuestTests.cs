@@ -33,6 +33,10 @@ public sealed class WholeGuestTests
     }
 
     [Fact]
+    public Task ExchangesMemoryForContiguousFrames() => GuestRun.Job(
+        "basic", "contiguous", memory: 384, words: ["iommu=soft", "swiotlb=force"]);
+
+    [Fact]
     public Task RunsThirtyTwoBitPrograms() => GuestRun.Job("basic", "i386");
 
     [Fact]
