@@ -1,6 +1,9 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.IO;
+using System.Linq;
+using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -18,6 +21,7 @@ internal sealed class ConsoleProcess : IDisposable
     private readonly Process _process;
     private readonly long _started;
     private readonly List<TimedLine> _lines = [];
+    private readonly StringBuilder[] _unfinished = [new(), new()];
     private readonly Task _readers;
 
     public ConsoleProcess(string file, IEnumerable<string> arguments, string? workingDirectory = null)
@@ -32,7 +36,8 @@ internal sealed class ConsoleProcess : IDisposable
         _started = Stopwatch.GetTimestamp();
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{file} did not start");
         _process.StandardInput.Close();
-        _readers = Task.WhenAll(Read(_process.StandardOutput), Read(_process.StandardError));
+        _readers = Task.WhenAll(
+            Read(_process.StandardOutput, _unfinished[0]), Read(_process.StandardError, _unfinished[1]));
     }
 
     /// <summary>Process id of the command itself.</summary>
@@ -88,6 +93,29 @@ internal sealed class ConsoleProcess : IDisposable
         }
     }
 
+    /// <summary>
+    /// Waits until a line, or what has come of one, ends with the text: a prompt. The time since the start; null when
+    /// the process ends or the limit passes first.
+    /// </summary>
+    public TimeSpan? WaitForPrompt(string text, TimeSpan limit)
+    {
+        long until = Stopwatch.GetTimestamp() + (long)(limit.TotalSeconds * Stopwatch.Frequency);
+        while (Stopwatch.GetTimestamp() < until && !(_process.HasExited && _readers.IsCompleted))
+        {
+            lock (_lines)
+            {
+                if (_unfinished.Any(u => u.ToString().TrimEnd().EndsWith(text, StringComparison.Ordinal)))
+                {
+                    return Stopwatch.GetElapsedTime(_started);
+                }
+            }
+
+            Thread.Sleep(5);
+        }
+
+        return null;
+    }
+
     public void Dispose()
     {
         if (!_process.HasExited)
@@ -99,14 +127,40 @@ internal sealed class ConsoleProcess : IDisposable
         _process.Dispose();
     }
 
-    private async Task Read(System.IO.StreamReader reader)
+    private async Task Read(StreamReader reader, StringBuilder unfinished)
     {
-        while (await reader.ReadLineAsync().ConfigureAwait(false) is { } line)
+        char[] buffer = new char[4096];
+        int count;
+        while ((count = await reader.ReadAsync(buffer).ConfigureAwait(false)) > 0)
         {
             TimeSpan at = Stopwatch.GetElapsedTime(_started);
             lock (_lines)
             {
-                _lines.Add(new TimedLine(at, line.TrimEnd('\r')));
+                Append(buffer.AsSpan(0, count), unfinished, at);
+            }
+        }
+
+        lock (_lines)
+        {
+            if (unfinished.Length > 0)
+            {
+                Append("\n", unfinished, Stopwatch.GetElapsedTime(_started));
+            }
+        }
+    }
+
+    private void Append(ReadOnlySpan<char> text, StringBuilder unfinished, TimeSpan at)
+    {
+        foreach (char c in text)
+        {
+            if (c == '\n')
+            {
+                _lines.Add(new TimedLine(at, unfinished.ToString().TrimEnd('\r')));
+                unfinished.Clear();
+            }
+            else
+            {
+                unfinished.Append(c);
             }
         }
     }

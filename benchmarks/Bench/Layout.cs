@@ -5,24 +5,32 @@ namespace Ryokan.Bench;
 
 /// <summary>Where things are; the calling script has made them and says so in the environment.</summary>
 /// <param name="Images">The guests that benchmarks/images.sh has made.</param>
+/// <param name="DiskWork">A directory of this run on the file system of the images; removed afterwards.</param>
 /// <param name="Work">A directory of this run on a memory file system, as the guests have; removed afterwards.</param>
 internal sealed record Layout(
-    string Kernel, string Initramfs, string Images, string Busybox, string Xm, string Work, string Output)
-    : IDisposable
+    string Kernel, string Initramfs, string Images, string Busybox, string Xm, string Work, string DiskWork,
+    string Output) : IDisposable
 {
     /// <exception cref="InvalidOperationException">a variable is not set: not started by ./bench</exception>
     public static Layout FromEnvironment(string output)
     {
         string cache = Variable("RYOKAN_CACHE");
         string work = Path.Combine("/dev/shm", $"ryokan-bench-{Environment.ProcessId}");
+        string diskWork = Path.Combine(cache, "bench", $"run-{Environment.ProcessId}");
         Directory.CreateDirectory(work);
+        Directory.CreateDirectory(diskWork);
         Directory.CreateDirectory(output);
         return new Layout(
             Variable("RYOKAN_KERNEL"), Variable("RYOKAN_INITRAMFS"), Path.Combine(cache, "bench"),
-            Path.Combine(cache, "busybox/bin/busybox"), Path.GetFullPath("xm"), work, Path.GetFullPath(output));
+            Path.Combine(cache, "busybox/bin/busybox"), Path.GetFullPath("xm"), work, diskWork,
+            Path.GetFullPath(output));
     }
 
-    public void Dispose() => Directory.Delete(Work, recursive: true);
+    public void Dispose()
+    {
+        Directory.Delete(Work, recursive: true);
+        Directory.Delete(DiskWork, recursive: true);
+    }
 
     private static string Variable(string name) => Environment.GetEnvironmentVariable(name)
         ?? throw new InvalidOperationException($"{name} is not set: start this through ./bench");

@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
+using Ryokan.Bench.Devices;
 
 namespace Ryokan.Bench;
 
@@ -11,7 +13,7 @@ internal sealed class Options
         usage: ./bench [--quick] [--rounds N] [--only GROUP[,GROUP...]] [--no-qemu] [--no-ryokan] [--output DIRECTORY]
                        [--readme]
           --readme: put the summary into README.md
-          GROUP: cpu, kernel, real, scale, boot, idle
+          GROUP: cpu, kernel, real, scale, boot, idle, disk, network, debian-boot, services
         """;
 
     /// <summary>How often everything is run; the tables show medians.</summary>
@@ -80,7 +82,8 @@ internal sealed class Options
 
     private static HashSet<string> ParseGroups(string text)
     {
-        HashSet<string> known = ["cpu", "kernel", "real", "scale", "boot", "idle"];
+        HashSet<string> known =
+            ["cpu", "kernel", "real", "scale", "boot", "idle", .. DeviceGroup.All.Select(g => g.Name)];
         HashSet<string> groups = [.. text.Split(',')];
         foreach (string group in groups)
         {

@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Text;
 using System.Text.Json;
+using Ryokan.Bench.Devices;
 
 namespace Ryokan.Bench;
 
@@ -32,8 +33,10 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
 
         AppendScale(text);
         AppendBoot(text);
+        new DeviceReport(samples).Append(text);
         AppendIdle(text);
-        AppendProblems(text);
+        AppendList(text, "Not measured", samples.Skipped);
+        AppendList(text, "Problems", samples.Problems.Distinct());
         return text.ToString();
     }
 
@@ -63,6 +66,7 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
             Append(text, $"| Work of two vCPUs compared with one | {Factor(scaling)} | {Factor(Scaling("QEMU"))} |");
         }
 
+        new DeviceReport(samples).AppendSummary(text);
         text.AppendLine();
         string[] shown = ["host CPU", "host cores", "date", "QEMU"];
         string facts = string.Join("; ", machine.Where(m => shown.Contains(m.Name)).Select(m => m.Value));
@@ -163,18 +167,15 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
         }
     }
 
-    private void AppendProblems(StringBuilder text)
+    private static void AppendList(StringBuilder text, string title, IEnumerable<string> lines)
     {
-        if (samples.Problems.Count == 0)
+        string[] all = [.. lines];
+        if (all.Length > 0)
         {
-            return;
-        }
-
-        text.AppendLine();
-        text.AppendLine("## Problems").AppendLine();
-        foreach (string problem in samples.Problems.Distinct())
-        {
-            Append(text, $"* {problem}");
+            text.AppendLine();
+            Append(text, $"## {title}");
+            text.AppendLine();
+            Array.ForEach(all, line => Append(text, $"* {line}"));
         }
     }
 
@@ -213,6 +214,11 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
 
         WriteRows(json, "boot", ["boot", "boot-quiet"]);
         WriteRows(json, "idle", ["cpu", "resident", .. Group.All.Select(g => "resident-" + g.Name), "xm-list"]);
+        foreach (DeviceGroup group in DeviceGroup.All)
+        {
+            WriteRows(json, group.Name, group.Rows.Select(r => r.Name));
+        }
+
         json.WriteEndObject();
         json.WriteStartArray("problems");
         foreach (string problem in samples.Problems.Distinct())
@@ -231,7 +237,7 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
         foreach (string row in rows)
         {
             json.WriteStartObject(row);
-            foreach (string system in _systems.Where(s => samples.Values(group, row, s).Count > 0))
+            foreach (string system in DeviceReport.Systems.Where(s => samples.Values(group, row, s).Count > 0))
             {
                 json.WriteStartArray(system);
                 foreach (double value in samples.Values(group, row, system))

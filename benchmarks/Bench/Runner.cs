@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Threading;
+using Ryokan.Bench.Devices;
 
 namespace Ryokan.Bench;
 
@@ -24,6 +25,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
 
     public void Run()
     {
+        using DeviceRunner devices = new(options, layout, samples, [.. Guests], Note);
         for (int round = 1; round <= options.Rounds; round++)
         {
             Note($"round {round} of {options.Rounds}");
@@ -40,6 +42,8 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
             {
                 MeasureBoots();
             }
+
+            devices.Run();
         }
 
         if (options.Wants("idle") && _ryokan is not null)

@@ -14,6 +14,9 @@ internal sealed class Samples
     /// <summary>What went wrong: a failed program, a guest that did not end, a wrong result.</summary>
     public List<string> Problems { get; } = [];
 
+    /// <summary>What was not measured although it was asked for, and why.</summary>
+    public List<string> Skipped { get; } = [];
+
     public void Add(string group, string system, Row row)
     {
         (string, string) key = (group, row.Name);

@@ -6,7 +6,17 @@ using System.IO;
 namespace Ryokan.Bench;
 
 /// <summary>A guest to start: which initramfs, how big, and what its kernel command line says.</summary>
-internal sealed record GuestRequest(string Ramdisk, int MemoryMebibytes, int Vcpus, string CommandLine);
+internal sealed record GuestRequest(string Ramdisk, int MemoryMebibytes, int Vcpus, string CommandLine)
+{
+    /// <summary>The kernel, when it is not the one that all guests have.</summary>
+    public string? Kernel { get; init; }
+
+    /// <summary>A disk: the image's format ("raw", "qcow2") and its file.</summary>
+    public (string Format, string Path)? Disk { get; init; }
+
+    /// <summary>The network that a virtual interface is to be on.</summary>
+    public Devices.NetworkSpace? Network { get; init; }
+}
 
 /// <summary>Something that boots the guest kernel, with the guest's console on standard output.</summary>
 internal abstract class GuestSystem
@@ -30,10 +40,24 @@ internal sealed class QemuSystem(string kernel) : GuestSystem
             "-accel", request.Vcpus > 1 ? "tcg,thread=multi" : "tcg", "-cpu", "max",
             "-m", request.MemoryMebibytes.ToString(CultureInfo.InvariantCulture),
             "-smp", request.Vcpus.ToString(CultureInfo.InvariantCulture),
-            "-kernel", kernel, "-initrd", request.Ramdisk, "-append", "console=ttyS0 " + request.CommandLine,
-            "-nographic", "-no-reboot", "-nic", "none",
+            "-kernel", request.Kernel ?? kernel, "-initrd", request.Ramdisk,
+            "-append", "console=ttyS0 " + request.CommandLine, "-nographic", "-no-reboot",
         ];
-        return new ConsoleProcess("qemu-system-x86_64", arguments);
+        if (request.Disk is { } disk)
+        {
+            arguments.AddRange(["-drive", $"if=virtio,format={disk.Format},file={disk.Path}"]);
+        }
+
+        if (request.Network is not { } network)
+        {
+            return new ConsoleProcess("qemu-system-x86_64", [.. arguments, "-nic", "none"]);
+        }
+
+        arguments.AddRange([
+            "-netdev", $"tap,id=n,ifname={network.QemuTap},script=no,downscript=no,vhost=off",
+            "-device", "virtio-net-pci,netdev=n",
+        ]);
+        return network.Start("qemu-system-x86_64", arguments);
     }
 }
 
@@ -47,8 +71,18 @@ internal sealed class RyokanSystem(string kernel, string xm, string workDirector
     /// <summary>The name of the guest that was started last.</summary>
     public string LastGuestName { get; private set; } = "";
 
-    public override ConsoleProcess Start(GuestRequest request) =>
-        new(xm, ["create", "-c", WriteConfig(request)]);
+    public override ConsoleProcess Start(GuestRequest request)
+    {
+        string[] command = ["create", "-c", WriteConfig(request)];
+        return request.Network is { } network ? network.Start(xm, command) : new ConsoleProcess(xm, command);
+    }
+
+    /// <summary>Takes the guest away that was started last.</summary>
+    public void Destroy()
+    {
+        using ConsoleProcess destroy = new(xm, ["destroy", LastGuestName]);
+        destroy.WaitForExit(TimeSpan.FromMinutes(1));
+    }
 
     /// <summary>Writes the guest's description, with a name that is used once.</summary>
     public string WriteConfig(GuestRequest request)
@@ -56,10 +90,12 @@ internal sealed class RyokanSystem(string kernel, string xm, string workDirector
         LastGuestName = string.Create(
             CultureInfo.InvariantCulture, $"bench-{Environment.ProcessId}-{++_count}");
         string path = Path.Combine(workDirectory, LastGuestName + ".cfg");
-        File.WriteAllText(path, string.Create(CultureInfo.InvariantCulture, $"""
+        string devices = request.Disk is { } disk ? $"disk = ['{disk.Path},{disk.Format},xvda,rw']\n" : "";
+        devices += request.Network is null ? "" : $"vif = ['bridge={Devices.NetworkSpace.Bridge}']\n";
+        File.WriteAllText(path, devices + string.Create(CultureInfo.InvariantCulture, $"""
             name = "{LastGuestName}"
             type = "pv"
-            kernel = "{kernel}"
+            kernel = "{request.Kernel ?? kernel}"
             ramdisk = "{request.Ramdisk}"
             extra = "console=hvc0 {request.CommandLine}"
             memory = {request.MemoryMebibytes}
