@@ -36,6 +36,20 @@ public static unsafe partial class HostThread
     [LibraryImport("libc", EntryPoint = "getpriority")]
     private static partial int Getpriority(int which, int thread);
 
+    [LibraryImport("libc", EntryPoint = "getrusage")]
+    private static partial int Getrusage(int who, long* usage);
+
+    /// <summary>
+    /// How often the calling thread has waited for something so far (ru_nvcsw of getrusage(2)); being put off the CPU
+    /// for others does not count.
+    /// </summary>
+    public static long CurrentWaits()
+    {
+        const int CallingThread = 1, Words = 18, VoluntarySwitches = 16;
+        long* usage = stackalloc long[Words];
+        return Getrusage(CallingThread, usage) == 0 ? usage[VoluntarySwitches] : 0;
+    }
+
     /// <summary>Lets a thread run on these CPUs only; null: on all that the host lets it have.</summary>
     /// <returns>null, or why not, for a person</returns>
     public static string? SetAffinity(int thread, IReadOnlyList<int>? cpus)

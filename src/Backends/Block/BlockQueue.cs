@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Threading;
 using Ryokan.Backends.Rings;
+using Ryokan.Linux.Interop;
 using Ryokan.Storage;
 using Ryokan.Xen.Abi;
 
@@ -21,7 +22,10 @@ internal sealed class BlockQueue : IDisposable
     /// <summary>Bytes carried out before the guest sees their answers.</summary>
     private const ulong PublishBytes = 128 << 10;
 
-    /// <summary>Longer than this, beside the time that copying takes, means that the host waited for a disk.</summary>
+    /// <summary>
+    /// Longer than this, beside the time that copying takes, in which the thread has waited, means that the host
+    /// waited for a disk.
+    /// </summary>
     private const double SlowMicroseconds = 100, CopyMicrosecondsPerKiB = 1;
 
     /// <summary>Groups that go to the pool after a slow one, before the thread tries itself again.</summary>
@@ -177,10 +181,11 @@ internal sealed class BlockQueue : IDisposable
                 Execute(group);
                 break;
             case BlkifOp.Read or BlkifOp.Write when _pooled == 0:
-                long begin = Stopwatch.GetTimestamp();
+                long begin = Stopwatch.GetTimestamp(), waits = HostThread.CurrentWaits();
                 double expected = SlowMicroseconds + group.Length / 1024.0 * CopyMicrosecondsPerKiB;
                 Execute(group);
-                if (Stopwatch.GetElapsedTime(begin).TotalMicroseconds > expected)
+                // On a busy host it may also have been off the CPU, which a pool of threads makes worse.
+                if (Stopwatch.GetElapsedTime(begin).TotalMicroseconds > expected && HostThread.CurrentWaits() != waits)
                 {
                     _pooled = PooledAfterSlow;
                 }
