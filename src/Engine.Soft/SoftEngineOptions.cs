@@ -14,6 +14,9 @@ public sealed record SoftEngineOptions
     /// <summary>Translations go on through conditional branches and direct jumps.</summary>
     public bool Superblocks { get; init; } = true;
 
+    /// <summary>Short loops are translated several rounds at a time.</summary>
+    public bool Unrolling { get; init; } = true;
+
     /// <summary>Flags that no later instruction reads are not kept.</summary>
     public bool FlagLiveness { get; init; } = true;
 
@@ -32,9 +35,10 @@ public sealed record SoftEngineOptions
         ("default", new()),
         ("no-chaining", new() { Chaining = false }),
         ("no-superblocks", new() { Superblocks = false }),
+        ("no-unrolling", new() { Unrolling = false }),
         ("no-flag-liveness", new() { FlagLiveness = false }),
         ("no-grouping", new() { Grouping = false }),
         ("no-inline-strings", new() { InlineStrings = false }),
-        ("plain", new() { Chaining = false, Superblocks = false, FlagLiveness = false, Grouping = false, InlineStrings = false }),
+        ("plain", new() { Chaining = false, Superblocks = false, Unrolling = false, FlagLiveness = false, Grouping = false, InlineStrings = false }),
     ];
 }

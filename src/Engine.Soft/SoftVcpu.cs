@@ -332,7 +332,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Registers.Rip = Wrap(page, site.Guest);
         bool stack = site.Kind == SiteKind.StackGroup;
         ulong start = site.Register == Translator.RipBase ? page : _head->Registers.Gpr[site.Register];
-        ulong va = start + (ulong)site.Value;
+        ulong va = start + _head->Registers.Gpr[site.Index] * site.Scale + (ulong)site.Value;
         bool crosses = (va & 4095) + site.Size > GuestFrames.PageSize;
         if (!crosses && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
         {

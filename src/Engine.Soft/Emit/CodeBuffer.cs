@@ -281,17 +281,17 @@ internal sealed unsafe class CodeBuffer
         return Length - 4;
     }
 
-    /// <summary>Jcc rel32 whose field is 4-byte aligned, so that it can be patched while other vCPUs run it.</summary>
+    /// <summary>Jcc rel32 whose field can be patched while other vCPUs run it.</summary>
     public int PatchableJcc(Condition condition)
     {
         Align(2);
         return Jcc(condition);
     }
 
-    /// <summary>LEA dst, [base + index + displacement] whose displacement is 4-byte aligned; returns its position.</summary>
+    /// <summary>LEA dst, [base + index + displacement] whose displacement can be patched while other vCPUs run it; returns its position.</summary>
     public int PatchableLea(int dst, int @base, int index, int displacement)
     {
-        Align(0);
+        Align(4);
         Rex(true, dst, index, @base);
         Byte(0x8d);
         Byte(0x80 | (dst & 7) << 3 | 4);
@@ -314,15 +314,40 @@ internal sealed unsafe class CodeBuffer
         return Jmp();
     }
 
-    /// <summary>Pads with NOPs until a field <paramref name="ahead"/> bytes on is 4-byte aligned.</summary>
-    private void Align(int ahead)
+    /// <summary>
+    /// Bytes by which a 4-byte field has to be moved so that it lies within 8 aligned bytes: it can then be changed while other processors
+    /// fetch it (AMD64 manual 2, 7.3.2; Intel manual 3, 8.1.1).
+    /// </summary>
+    private static int Padding(int field) => (field & 7) <= 4 ? 0 : 8 - (field & 7);
+
+    /// <summary>Pads with NOPs until a field <paramref name="ahead"/> bytes on can be patched.</summary>
+    private void Align(int ahead) => Nops(Padding(Length + ahead));
+
+    private void Nops(int count)
     {
-        switch ((4 - ((Length + ahead) & 3)) & 3)
+        switch (count)
         {
             case 1: Byte(0x90); break;
             case 2: Byte(0x66); Byte(0x90); break;
             case 3: Byte(0x0f); Byte(0x1f); Byte(0x00); break;
         }
+    }
+
+    /// <summary>
+    /// Moves an instruction that was written last, from <paramref name="start"/> on, so that the patchable conditional jump behind it needs
+    /// no padding: processors run the pair as one when nothing lies between them.
+    /// </summary>
+    public void AlignPair(int start)
+    {
+        int padding = Padding(Length + 2), bytes = Length - start;
+        if (padding == 0 || bytes == 0)
+        {
+            return;
+        }
+        Buffer.MemoryCopy(_start + start, _start + start + padding, Capacity - start - padding, bytes);
+        Length = start;
+        Nops(padding);
+        Length += bytes;
     }
 
     /// <summary>JRCXZ rel8 forward; returns the position of the rel8 field for <see cref="PatchShort"/>.</summary>

@@ -38,7 +38,7 @@ internal enum SiteKind : byte
     /// <summary>End of a one-instruction copy that ran on the bounce buffer.</summary>
     StepDone,
 
-    /// <summary>The check of a group failed: <see cref="Site.Size"/> bytes at <see cref="Site.Register"/> + <see cref="Site.Value"/>.</summary>
+    /// <summary>The check of a group failed: <see cref="Site.Size"/> bytes at <see cref="Site.Register"/> + index + <see cref="Site.Value"/>.</summary>
     Group,
 
     /// <summary>The same for the stack.</summary>
@@ -80,6 +80,9 @@ internal struct Site
 
     /// <summary>Stored register, or base register of a group.</summary>
     public byte Register;
+
+    /// <summary>Index register of a group, when <see cref="Scale"/> is not 0.</summary>
+    public byte Index, Scale;
     public ushort Size;
 
     /// <summary>Page offset of the instruction.</summary>

@@ -58,7 +58,7 @@ internal sealed unsafe partial class Translator
     {
         ref Site site = ref block.Sites[siteIndex];
         BeginAside(block);
-        EmitBasePlus(site.Register, (int)site.Value);
+        EmitBasePlus(site.Register, site.Index, site.Scale, (int)site.Value);
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.PageOffsetMask));
         _w.Lea64(Temp0, Mem.At(Temp0, site.Size - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));

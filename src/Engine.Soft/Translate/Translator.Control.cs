@@ -145,15 +145,25 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>The taken side of a conditional branch whose condition is in the flags.</summary>
-    private void EmitTaken(in Instruction i, Condition condition)
+    private void EmitTaken(int n, in Instruction i, Condition condition)
     {
-        long target = Target(i);
+        if (_turned[n])
+        {
+            EmitTaken(i, (Condition)((int)condition ^ 1), (long)i.IP + i.Length, false);
+        }
+        else
+        {
+            EmitTaken(i, condition, Target(i), LiveAtTarget(i) != 0);
+        }
+    }
+
+    private void EmitTaken(in Instruction i, Condition condition, long target, bool flagsLive)
+    {
         if (_isLoop && target == _key.Offset)
         {
             _w.PatchRelative(_w.Jcc(condition), _loopHead);
             return;
         }
-        bool flagsLive = LiveAtTarget(i) != 0;
         if (target >= 0 && target < PageSize && target > (long)i.IP)
         {
             int site = AddSite(new Site { Kind = SiteKind.Link, Guest = (int)i.IP, Next = (int)target });
@@ -178,7 +188,7 @@ internal sealed unsafe partial class Translator
                 EmitLoop(i);
                 break;
             default:
-                EmitTaken(i, (Condition)((int)i.ConditionCode switch
+                EmitTaken(n, i, (Condition)((int)i.ConditionCode switch
                 {
                     (int)ConditionCode.o => 0, (int)ConditionCode.no => 1, (int)ConditionCode.b => 2,
                     (int)ConditionCode.ae => 3, (int)ConditionCode.e => 4, (int)ConditionCode.ne => 5,

@@ -19,7 +19,13 @@ internal sealed unsafe partial class Translator
         int memory = MemoryOperand(i);
         if (memory < 0)
         {
+            int before = _w.Length;
             bool untouched = EmitOperation(i, -1, default);
+            if (_now + 1 < _count && i.Mnemonic is Mnemonic.Cmp or Mnemonic.Test or Mnemonic.Add or Mnemonic.Sub or Mnemonic.And
+                or Mnemonic.Inc or Mnemonic.Dec && _code[_now + 1].FlowControl == FlowControl.ConditionalBranch)
+            {
+                _w.AlignPair(before);
+            }
             _temp1Group = untouched ? temp1Group : None;
             return;
         }

@@ -8,8 +8,8 @@ using static Ryokan.Engine.Soft.Emit.HostRegisters;
 namespace Ryokan.Engine.Soft.Translate;
 
 /// <summary>
-/// Groups: accesses of one block through one base register whose value changes by constants only, of one kind (read or
-/// write), within one page. One check at the first of them covers the range of all; the others need none, for nothing that
+/// Groups: accesses of one block through one base register, or one pair of base and index, whose values change by constants only, of one
+/// kind (read or write), within one page. One check at the first of them covers the range of all; the others need none, for nothing that
 /// could change the mapping happens before the block is left. The stack is a group of its own kind:
 /// its page is kept in the vCPU block, so that its check needs no table look-up.
 /// When the range crosses a page, or the page may not be written that way, the block's ungrouped variant goes on.
@@ -22,9 +22,15 @@ internal sealed unsafe partial class Translator
     private struct Group
     {
         public int Base;
+
+        /// <summary>The index register, when <see cref="Scale"/> is not 0.</summary>
+        public int Index, Scale;
         public bool Write;
 
-        /// <summary>Covered range, in bytes from the base register's value when the group's version of it began.</summary>
+        /// <summary>Its page is the one that the vCPU block remembers.</summary>
+        public readonly bool IsStack => Base == (int)Gpr.Rsp && Scale == 0;
+
+        /// <summary>Covered range, in bytes from the base (and index) register's value when the group's version of it began.</summary>
         public int Low, High;
 
         /// <summary>The base register's offset from that value where the check is made.</summary>
@@ -52,7 +58,10 @@ internal sealed unsafe partial class Translator
     /// <summary>Group whose host address (the stack: host - guest address) is in TEMP1, or none.</summary>
     private int _temp1Group = None;
 
-    private readonly Dictionary<int, int> _open = [];
+    private readonly Dictionary<Address, int> _open = [];
+
+    /// <summary>What accesses of one group have in common: the registers in their versions, and the kind.</summary>
+    private readonly record struct Address(int Base, int BaseVersion, int Index, int IndexVersion, int Scale, bool Write);
     private readonly int[] _version = new int[17], _offset = new int[17];
 
     /// <summary>Number of RIP as a base register: the page's address, which nothing in a block changes.</summary>
@@ -83,7 +92,7 @@ internal sealed unsafe partial class Translator
         {
             ref Group group = ref _groups[g];
             group.Slot = None;
-            if (group.Base != (int)Gpr.Rsp && group.Count > 1 && slots < VcpuArea.GroupSlots)
+            if (!group.IsStack && group.Count > 1 && slots < VcpuArea.GroupSlots)
             {
                 group.Slot = VcpuArea.GroupSlot(slots++);
             }
@@ -132,18 +141,20 @@ internal sealed unsafe partial class Translator
                 }
                 return;
             }
-            if (n == 0 || _code[n - 1].FlowControl != FlowControl.Next || IsOfOtherStackGroup(n - 1, group, g) || !TryStepOf(_code[n - 1], group.Base, out int step))
+            int indexStep = 0;
+            if (n == 0 || _code[n - 1].FlowControl != FlowControl.Next || IsOfOtherStackGroup(n - 1, group, g) || !TryStepOf(_code[n - 1], group.Base, out int step)
+                || (group.Scale != 0 && !TryStepOf(_code[n - 1], group.Index, out indexStep)))
             {
                 return;
             }
-            offset -= step;
+            offset -= step + indexStep * group.Scale;
         }
     }
 
     /// <summary>Stack groups share one remembered page: the checks stay in order.</summary>
-    private bool IsOfOtherStackGroup(int n, in Group group, int g) => group.Base == (int)Gpr.Rsp
+    private bool IsOfOtherStackGroup(int n, in Group group, int g) => group.IsStack
         && ((_stackGroup[n] >= 0 && _stackGroup[n] != g)
-            || (_operandGroup[n] >= 0 && _operandGroup[n] != g && _groups[_operandGroup[n]].Base == (int)Gpr.Rsp));
+            || (_operandGroup[n] >= 0 && _operandGroup[n] != g && _groups[_operandGroup[n]].IsStack));
 
     /// <summary>By how much an instruction moves a register; false when it gives it a value that is not known.</summary>
     private static bool TryStepOf(in Instruction i, int register, out int step)
@@ -178,7 +189,7 @@ internal sealed unsafe partial class Translator
     {
         ref Group group = ref _groups[g];
         group.Emitted = true;
-        if (group.Base == (int)Gpr.Rsp)
+        if (group.IsStack)
         {
             EmitStackCheck(i, group, flagsLive);
             _temp1Group = None;
@@ -194,7 +205,7 @@ internal sealed unsafe partial class Translator
     private int _branches, _planned;
 
     /// <summary>Nothing to share: an ordinary check does it.</summary>
-    private static bool IsAlone(in Group group) => group.Base != (int)Gpr.Rsp && group.Slot == None;
+    private static bool IsAlone(in Group group) => !group.IsStack && group.Slot == None;
 
     private void PlanInstruction(int n, in Instruction i)
     {
@@ -205,9 +216,9 @@ internal sealed unsafe partial class Translator
         }
         if (IsGroupable(i))
         {
-            _operandLow[n] = _offset[BaseNumber(i)] + (int)i.MemoryDisplacement64;
-            _operandGroup[n] = Join(BaseNumber(i), (int)i.MemoryDisplacement64, OperandBytes(i),
-                rule == Rule.Generic && InstructionClass.WritesMemory(i));
+            bool indexed = i.MemoryIndex != Register.None;
+            _operandGroup[n] = Join(BaseNumber(i), indexed ? GprNumber(i.MemoryIndex) : 0, indexed ? i.MemoryIndexScale : 0,
+                (int)i.MemoryDisplacement64, OperandBytes(i), rule == Rule.Generic && InstructionClass.WritesMemory(i), out _operandLow[n]);
         }
         PlanStack(n, i);
         Track(i);
@@ -215,7 +226,8 @@ internal sealed unsafe partial class Translator
     }
 
     private static bool IsGroupable(in Instruction i) =>
-        MemoryOperand(i) >= 0 && (i.MemoryBase.IsGPR64() || i.MemoryBase == Register.RIP) && i.MemoryIndex == Register.None
+        MemoryOperand(i) >= 0 && (i.MemoryBase.IsGPR64() || i.MemoryBase == Register.RIP)
+        && (i.MemoryIndex == Register.None || i.MemoryIndex.IsGPR64())
         && i.MemorySegment is not (Register.FS or Register.GS) && OperandBytes(i) is > 0 and <= 64
         && (int)i.MemoryDisplacement64 == (long)i.MemoryDisplacement64
         && i.Mnemonic is not (Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
@@ -227,10 +239,10 @@ internal sealed unsafe partial class Translator
         switch (i.Mnemonic)
         {
             case Mnemonic.Push or Mnemonic.Call:
-                _stackGroup[n] = Join((int)Gpr.Rsp, -8, 8, true);
+                _stackGroup[n] = Join((int)Gpr.Rsp, 0, 0, -8, 8, true, out _);
                 break;
             case Mnemonic.Pop or Mnemonic.Ret:
-                _stackGroup[n] = Join((int)Gpr.Rsp, 0, 8, false);
+                _stackGroup[n] = Join((int)Gpr.Rsp, 0, 0, 0, 8, false, out _);
                 break;
         }
     }
@@ -301,13 +313,18 @@ internal sealed unsafe partial class Translator
         }
     }
 
-    /// <summary>Puts an access into the open group of its base register and kind, or opens a new one.</summary>
-    private int Join(int register, int displacement, int size, bool write)
+    /// <summary>
+    /// Puts an access into the open group of its registers and kind, or opens a new one. <paramref name="operandLow"/>: its first byte, in
+    /// bytes from the registers' value when their versions began. <paramref name="scale"/>: 0 without an index.
+    /// </summary>
+    private int Join(int register, int index, int scale, int displacement, int size, bool write, out int operandLow)
     {
-        bool stack = register == (int)Gpr.Rsp;
-        long low = (long)_offset[register] + displacement;
-        int key = register << 1 | _version[register] << 8;
-        int writeKey = stack ? key : key | 1;
+        bool stack = register == (int)Gpr.Rsp && scale == 0;
+        int offset = _offset[register] + _offset[index] * scale;
+        long low = (long)offset + displacement;
+        operandLow = (int)low;
+        var key = new Address(register, _version[register], index, scale != 0 ? _version[index] : 0, scale, false);
+        Address writeKey = stack ? key : key with { Write = true };
         bool found = _open.TryGetValue(writeKey, out int known) || (!write && _open.TryGetValue(key, out known));
         if (!found && write && _open.TryGetValue(key, out known) && _groups[known].Branches == _branches)
         {
@@ -338,7 +355,7 @@ internal sealed unsafe partial class Translator
         }
         _groups[_groupCount] = new Group
         {
-            Base = register, Write = write, Low = (int)low, High = (int)low + size, FirstOffset = _offset[register], Count = 1,
+            Base = register, Index = index, Scale = scale, Write = write, Low = (int)low, High = (int)low + size, FirstOffset = offset, Count = 1,
             Branches = _branches, CheckAt = _planned,
         };
         _open[write ? writeKey : key] = _groupCount;
@@ -352,7 +369,7 @@ internal sealed unsafe partial class Translator
     private Mem EmitGrouped(in Instruction i, int g, int displacement, bool flagsLive)
     {
         ref Group group = ref _groups[g];
-        bool stack = group.Base == (int)Gpr.Rsp;
+        bool stack = group.IsStack;
         if (!group.Emitted)
         {
             EmitFirstCheck(i, g, flagsLive);
@@ -365,20 +382,21 @@ internal sealed unsafe partial class Translator
         return stack ? new Mem(GuestRsp, Temp1, 1, displacement + _pendingStack) : Mem.At(Temp1, _operandLow[_now] - group.Low);
     }
 
-    /// <summary>TEMP0 = a base register + an offset. Touches no flag.</summary>
-    private void EmitBasePlus(int @base, int offset)
+    /// <summary>TEMP0 = a base register + an index (when scale is not 0) + an offset; uses TEMP1 then. Touches no flag.</summary>
+    private void EmitBasePlus(int @base, int index, int scale, int offset)
     {
         if (@base == RipBase)
         {
             EmitGuestAddress(Temp0, offset);
             return;
         }
-        _w.Lea64(Temp0, Mem.At(AddressRegister(Register.RAX + @base, Temp0), offset));
+        int start = AddressRegister(Register.RAX + @base, Temp0);
+        _w.Lea64(Temp0, scale == 0 ? Mem.At(start, offset) : new Mem(start, AddressRegister(Register.RAX + index, Temp1), scale, offset));
     }
 
     private void EmitLowAddress(in Group group)
     {
-        EmitBasePlus(group.Base, group.Low - group.FirstOffset);
+        EmitBasePlus(group.Base, group.Index, group.Scale, group.Low - group.FirstOffset);
     }
 
     private void EmitGroupCheck(in Instruction i, in Group group, bool flagsLive)
@@ -388,6 +406,8 @@ internal sealed unsafe partial class Translator
         Site site = SiteOf(i, SiteKind.Group, group.High - group.Low);
         site.Write = group.Write;
         site.Register = (byte)group.Base;
+        site.Index = (byte)group.Index;
+        site.Scale = (byte)group.Scale;
         site.Value = group.Low - group.FirstOffset;
         EmitCheck(ref site, start, flagsLive, wantPointer: true, out _);
         _w.Store64(Mem.Area(group.Slot), Temp1);

@@ -15,6 +15,9 @@ internal sealed unsafe partial class Translator
 {
     public const int MaxInstructions = 48;
     private const int MaxBranches = 5;
+
+    /// <summary>Rounds of a loop in one block, and instructions that they may come to.</summary>
+    private const int MaxRounds = 4, MaxUnrolled = 40;
     private const int MaxSites = 1023;
     private const int PageSize = GuestFrames.PageSize;
 
@@ -31,6 +34,9 @@ internal sealed unsafe partial class Translator
 
     private readonly Instruction[] _code = new Instruction[MaxInstructions];
     private readonly int[] _liveIn = new int[MaxInstructions + 1];
+
+    /// <summary>Conditional branches back to the block's beginning whose taken side the translation follows, into the next round.</summary>
+    private readonly bool[] _turned = new bool[MaxInstructions];
     private int _count;
 
     private readonly List<Site> _sites = [];
@@ -151,6 +157,7 @@ internal sealed unsafe partial class Translator
         _count = 0;
         _flowsOut = true;
         _nextCrosses = false;
+        _rounds = 1;
         int position = _key.Offset, branches = 0;
         int most = (_key.Mode & BlockMode.SingleStep) != 0 ? 1 : MaxInstructions;
         while (_count < most)
@@ -171,6 +178,7 @@ internal sealed unsafe partial class Translator
                 TryDecode(position, out instruction, out _, hasSecond ? PageSize + 16 : PageSize);
                 most = 1;
             }
+            _turned[_count] = false;
             _code[_count++] = instruction;
             int next = position + instruction.Length;
             if (!Continues(instruction, ref next, ref branches))
@@ -193,6 +201,14 @@ internal sealed unsafe partial class Translator
             case Rule.Slow or Rule.Undefined:
                 return false;
         }
+        if (StartsRound(instruction))
+        {
+            _turned[_count - 1] = instruction.FlowControl == FlowControl.ConditionalBranch;
+            _rounds++;
+            branches = 0;
+            next = _key.Offset;
+            return true;
+        }
         switch (instruction.FlowControl)
         {
             case FlowControl.ConditionalBranch:
@@ -211,6 +227,17 @@ internal sealed unsafe partial class Translator
                 return false;
         }
     }
+
+    private int _rounds;
+
+    /// <summary>
+    /// A branch back to the block's beginning behind which another round of the loop is put: what the rounds access through one register
+    /// then has one check, and a kick is looked for once for all of them.
+    /// </summary>
+    private bool StartsRound(in Instruction i) => _options.Unrolling && _options.Superblocks
+        && (_key.Mode & (BlockMode.Ungrouped | BlockMode.SingleStep)) == 0
+        && (i.IsJccShortOrNear || i.IsJmpShortOrNear) && IsNear(i) && Target(i) == _key.Offset
+        && _rounds < MaxRounds && _count + _count / _rounds <= MaxUnrolled;
 
     private static bool Is16BitBranch(in Instruction i) => i.GetOpKind(0) == OpKind.NearBranch16;
 
@@ -239,7 +266,7 @@ internal sealed unsafe partial class Translator
             ref readonly Instruction i = ref _code[n];
             if (i.FlowControl == FlowControl.ConditionalBranch)
             {
-                live |= LiveAtTarget(i);
+                live |= !_turned[n] ? LiveAtTarget(i) : LiveAt((int)i.IP + i.Length);
             }
             else if (i.FlowControl == FlowControl.UnconditionalBranch && n == _count - 1 && !_flowsOut)
             {
@@ -386,9 +413,9 @@ internal sealed unsafe partial class Translator
 
     private bool IsLoop()
     {
-        if ((_key.Mode & BlockMode.SingleStep) != 0)
+        if ((_key.Mode & (BlockMode.SingleStep | BlockMode.Ungrouped)) != 0)
         {
-            return false;
+            return false; // the next round may be checked by groups again
         }
         for (int n = 0; n < _count; n++)
         {
