@@ -140,12 +140,11 @@ public sealed partial class LifeCycleTests : IDisposable
         using Process second = _host.Start("console", "shell");
         List<Process> clients = [first, second];
         List<System.Threading.Tasks.Task<string>> outputs = [.. clients.Select(c => c.StandardOutput.ReadToEndAsync())];
-        System.Threading.Thread.Sleep(300);
-        first.StandardInput.Write("echo one $((40 + 2))\n");
-        first.StandardInput.Flush();
+        Attach("shell", second, 7);
+        Attach("shell", first, 8);
+        Type(first, "echo one $((40 + 2))");
         _host.AwaitConsole("shell", "one 42");
-        second.StandardInput.Write("echo two $((50 + 4)); exit\n");
-        second.StandardInput.Flush();
+        Type(second, "echo two $((50 + 4)); exit");
         foreach (Process client in clients)
         {
             Assert.True(client.WaitForExit(60_000));
@@ -154,6 +153,19 @@ public sealed partial class LifeCycleTests : IDisposable
         Assert.All(outputs, o => Assert.Contains("one 42", o.Result, StringComparison.Ordinal));
         Assert.All(outputs, o => Assert.Contains("two 54", o.Result, StringComparison.Ordinal));
         HostUnderTest.Await("the end", () => _host.List().Count == 0);
+    }
+
+    private static void Type(Process client, string line)
+    {
+        client.StandardInput.Write(line + "\n");
+        client.StandardInput.Flush();
+    }
+
+    /// <summary>What a client types gets to the guest only after the client gets what the guest prints.</summary>
+    private void Attach(string name, Process client, int number)
+    {
+        Type(client, $"echo here $(({number} * 11))");
+        _host.AwaitConsole(name, $"here {number * 11}");
     }
 
     [Fact]
@@ -170,8 +182,7 @@ public sealed partial class LifeCycleTests : IDisposable
         }
         Assert.Equal("robust", Assert.Single(_host.List())[0]);
         Assert.NotEqual(daemon, _host.DaemonProcessId);
-        create.StandardInput.Write("echo still $((1 + 1)) here; exit\n");
-        create.StandardInput.Flush();
+        Type(create, "echo still $((1 + 1)) here; exit");
         Assert.True(create.WaitForExit(60_000));
         Assert.Equal(0, create.ExitCode);
         Assert.Contains("still 2 here", await output, StringComparison.Ordinal);
@@ -184,14 +195,13 @@ public sealed partial class LifeCycleTests : IDisposable
         _host.Must("create", "-q", _host.Config("alone", "shell", "on_poweroff = 'restart'"));
         _host.AwaitConsole("alone", "guest:");
         using Process console = _host.Start("console", "alone");
-        System.Threading.Thread.Sleep(300);
+        Attach("alone", console, 3);
         using (Process daemon = Process.GetProcessById(_host.DaemonProcessId))
         {
             daemon.Kill();
             daemon.WaitForExit();
         }
-        console.StandardInput.Write("exit\n");
-        console.StandardInput.Flush();
+        Type(console, "exit");
         Assert.True(console.WaitForExit(60_000));
         HostUnderTest.Await("the process to end", () => _host.DomainProcesses().Count == 0);
         HostUnderTest.Await("the restart", () => _host.List() is [["alone", "2", ..]]);
@@ -235,9 +245,7 @@ public sealed partial class LifeCycleTests : IDisposable
         _host.AwaitConsole("pipe", "guest:");
         create.StandardOutput.Close();
         using Process console = _host.Start("console", "pipe");
-        System.Threading.Thread.Sleep(300);
-        console.StandardInput.Write("echo alive $((2 * 3))\n");
-        console.StandardInput.Flush();
+        Type(console, "echo alive $((2 * 3))");
         _host.AwaitConsole("pipe", "alive 6");
         Assert.True(create.WaitForExit(10_000));
         Assert.Single(_host.List());
