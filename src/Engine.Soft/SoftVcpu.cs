@@ -408,7 +408,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             return *(ulong*)(_area + VcpuArea.Spill1);
         }
         int table = site.Write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
-        return _head->Temp0 - *(ulong*)(_area + table + (uint)_head->Temp1);
+        return _head->Temp0 - ((ulong*)(_area + table))[(uint)_head->Temp1];
     }
 
     /// <summary>A non-canonical address is #SS where the stack segment names it: by push, pop, rsp or rbp.</summary>

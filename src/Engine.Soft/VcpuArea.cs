@@ -13,16 +13,12 @@ internal static class VcpuArea
 {
     public const int StackBytes = 256 << 10;
 
-    /// <summary>Entries of each soft TLB table; 16 bytes each: tag (minus the page's address), host page.</summary>
+    /// <summary>Entries of each soft TLB table: first the tags (minus the page's address) of all, then the host pages; 8 bytes each.</summary>
     public const int TlbEntries = 4096;
-    public const int TlbEntryBytes = 16;
 
-    /// <summary>Right shift that turns a page number in place into an entry's offset.</summary>
-    public const byte TlbShift = 8;
-
-    /// <summary>Offset of the host page in an entry.</summary>
-    public const int TlbHost = 8;
-    public const int TlbTableBytes = TlbEntries * TlbEntryBytes;
+    /// <summary>Distance of an entry's host page from its tag.</summary>
+    public const int TlbHost = TlbEntries * 8;
+    public const int TlbTableBytes = TlbEntries * 16;
 
     /// <summary>Entries of each jump cache; 16 bytes each: minus the guest address, code. The code of an empty entry is a routine.</summary>
     public const int JumpEntries = 32768;

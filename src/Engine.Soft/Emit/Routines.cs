@@ -336,14 +336,14 @@ internal sealed unsafe class Routines
         a.lahf();
         a.seto(al);
         a.mov(edx, ecx);
-        a.shr(edx, VcpuArea.TlbShift);
-        a.and(edx, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        a.add(rcx, __qword_ptr[rsp + rdx + table]);
+        a.shr(edx, 12);
+        a.and(edx, VcpuArea.TlbEntries - 1);
+        a.add(rcx, __qword_ptr[rsp + rdx * 8 + table]);
         a.cmp(rcx, r11);
         a.ja(fail);
-        a.mov(rcx, __qword_ptr[rsp + rdx + table]);
+        a.mov(rcx, __qword_ptr[rsp + rdx * 8 + table]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackTagOf(kernel)], rcx);
-        a.add(rcx, __qword_ptr[rsp + rdx + (table + VcpuArea.TlbHost)]);
+        a.add(rcx, __qword_ptr[rsp + rdx * 8 + (table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackDeltaOf(kernel)], rcx);
         a.xor(ecx, ecx);
         a.jmp(end);
@@ -384,9 +384,9 @@ internal sealed unsafe class Routines
     private static void SplitLookUp(Assembler a, int table, Label fail)
     {
         a.mov(eax, edx);
-        a.shr(eax, VcpuArea.TlbShift);
-        a.and(eax, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        a.add(rdx, __qword_ptr[rsp + rax + (Called + table)]);
+        a.shr(eax, 12);
+        a.and(eax, VcpuArea.TlbEntries - 1);
+        a.add(rdx, __qword_ptr[rsp + rax * 8 + (Called + table)]);
         a.cmp(rdx, 0xfff);
         a.ja(fail);
     }
@@ -403,12 +403,12 @@ internal sealed unsafe class Routines
         a.jbe(fail);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitBytes0], rsi);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitBytes1], r11);
-        a.add(rdx, __qword_ptr[rsp + rax + (Called + table + VcpuArea.TlbHost)]);
+        a.add(rdx, __qword_ptr[rsp + rax * 8 + (Called + table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitHost0], rdx);
         a.lea(rdx, __[rcx + rsi]);
         a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitHost0]);
         SplitLookUp(a, table, fail);
-        a.mov(rdx, __qword_ptr[rsp + rax + (Called + table + VcpuArea.TlbHost)]);
+        a.mov(rdx, __qword_ptr[rsp + rax * 8 + (Called + table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitHost1], rdx);
         a.and(ecx, 63); // keeps the operand's alignment
         a.lea(rdi, __[rsp + rcx + (Called + VcpuArea.Bounce)]);
@@ -471,12 +471,12 @@ internal sealed unsafe class Routines
     {
         a.mov(offset, address);
         a.mov(r11d, address32);
-        a.shr(r11d, VcpuArea.TlbShift);
-        a.and(r11d, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        a.add(offset, __qword_ptr[rsp + r11 + (Called + table)]);
+        a.shr(r11d, 12);
+        a.and(r11d, VcpuArea.TlbEntries - 1);
+        a.add(offset, __qword_ptr[rsp + r11 * 8 + (Called + table)]);
         a.cmp(offset, 4096 - size);
         a.ja(slow);
-        a.mov(r11, __qword_ptr[rsp + r11 + (Called + table + VcpuArea.TlbHost)]);
+        a.mov(r11, __qword_ptr[rsp + r11 * 8 + (Called + table + VcpuArea.TlbHost)]);
     }
 
     private static void AssembleMovs(Assembler a, int log, bool kernel)

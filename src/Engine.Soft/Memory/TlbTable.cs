@@ -44,41 +44,43 @@ internal sealed unsafe class TlbTable
         _start = start;
         for (int index = 0; index < VcpuArea.TlbEntries; index++)
         {
-            Entry(index)[0] = VcpuArea.EmptyTag;
+            Tag(index) = VcpuArea.EmptyTag;
         }
     }
 
     private static int IndexOf(ulong va) => (int)(va >> 12) & (VcpuArea.TlbEntries - 1);
 
-    private ulong* Entry(int index) => (ulong*)(_start + index * VcpuArea.TlbEntryBytes);
+    private ref ulong Tag(int index) => ref ((ulong*)_start)[index];
+
+    private ref ulong Host(int index) => ref ((ulong*)(_start + VcpuArea.TlbHost))[index];
 
     public void Set(ulong va, byte* hostPage)
     {
         int index = IndexOf(va);
-        ulong* entry = Entry(index);
+        ref ulong tag = ref Tag(index);
         bool lower = IsLower(va);
-        if (entry[0] == VcpuArea.EmptyTag || IsLower(0 - entry[0]) != lower)
+        if (tag == VcpuArea.EmptyTag || IsLower(0 - tag) != lower)
         {
             (lower ? _lower : _upper).Add(index);
         }
-        entry[0] = 0 - (va & ~0xfffUL);
-        entry[VcpuArea.TlbHost / 8] = (ulong)hostPage;
+        tag = 0 - (va & ~0xfffUL);
+        Host(index) = (ulong)hostPage;
     }
 
     /// <summary>Host address of a guest address, or null.</summary>
     public byte* Probe(ulong va)
     {
-        ulong* entry = Entry(IndexOf(va));
-        return entry[0] + (va & ~0xfffUL) == 0 ? (byte*)entry[VcpuArea.TlbHost / 8] + (va & 0xfff) : null;
+        int index = IndexOf(va);
+        return Tag(index) + (va & ~0xfffUL) == 0 ? (byte*)Host(index) + (va & 0xfff) : null;
     }
 
     /// <summary>Forgets one page (its address).</summary>
     public void Remove(ulong page)
     {
-        ulong* entry = Entry(IndexOf(page));
-        if (entry[0] + page == 0)
+        ref ulong tag = ref Tag(IndexOf(page));
+        if (tag + page == 0)
         {
-            entry[0] = VcpuArea.EmptyTag;
+            tag = VcpuArea.EmptyTag;
         }
     }
 
@@ -87,9 +89,9 @@ internal sealed unsafe class TlbTable
     {
         for (int index = 0; index < VcpuArea.TlbEntries; index++)
         {
-            if (Entry(index)[VcpuArea.TlbHost / 8] == (ulong)hostPage)
+            if (Host(index) == (ulong)hostPage)
             {
-                Entry(index)[0] = VcpuArea.EmptyTag;
+                Tag(index) = VcpuArea.EmptyTag;
             }
         }
     }
@@ -126,10 +128,10 @@ internal sealed unsafe class TlbTable
 
     private void Forget(int index, bool lower)
     {
-        ulong* entry = Entry(index);
-        if (IsLower(0 - entry[0]) == lower)
+        ref ulong tag = ref Tag(index);
+        if (IsLower(0 - tag) == lower)
         {
-            entry[0] = VcpuArea.EmptyTag;
+            tag = VcpuArea.EmptyTag;
         }
     }
 }

@@ -133,7 +133,7 @@ internal sealed unsafe partial class Translator
         bool wantsRcx = countInCl || i.Mnemonic is Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b;
         bool setsRcx = i.Mnemonic is Mnemonic.Pcmpistri or Mnemonic.Pcmpestri or Mnemonic.Vpcmpistri or Mnemonic.Vpcmpestri
             or Mnemonic.Pcmpestri64 or Mnemonic.Vpcmpestri64;
-        if (TryEmitMove(i))
+        if (TryEmitMove(i) || (memory < 0 && subs.Count > 0 && TryEmitOnSlot(i)))
         {
             return true;
         }

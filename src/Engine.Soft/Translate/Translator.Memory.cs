@@ -141,13 +141,11 @@ internal sealed unsafe partial class Translator
         {
             return EmitFlagFreeCheck(index, table, site.Size, wantPointer);
         }
-        _w.Mov32(Temp1, Temp0);
-        _w.Shr32(Temp1, VcpuArea.TlbShift);
-        _w.And32(Temp1, (VcpuArea.TlbEntries - 1) * VcpuArea.TlbEntryBytes);
-        _w.Add64(Temp0, Mem.Area(table, Temp1, 1)); // offset in the page on a hit
+        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
+        _w.Add64(Temp0, Mem.Area(table, Temp1, 8)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
         _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
-        _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 1));
+        _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
         if (wantPointer)
         {
             _w.Lea64(Temp1, new Mem(Temp0, Temp1, 1, 0));
@@ -160,7 +158,6 @@ internal sealed unsafe partial class Translator
     {
         _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
-        _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0)); // entries of 16 bytes
         _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
         _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 0)); // offset in the page on a hit
         _w.Lea64(Temp0, Mem.At(Rdx, size - 1));
