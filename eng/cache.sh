@@ -17,6 +17,8 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOT
 # The unmodified kernel, the small busybox initramfs, and Xen's public headers (the folder of xen.h).
 export RYOKAN_KERNEL="$RYOKAN_CACHE/vmlinuz"
 export RYOKAN_INITRAMFS="$RYOKAN_CACHE/initramfs.gz"
+# Another of Debian's kernels, for the tests of screens.
+export RYOKAN_SCREEN_KERNEL="$RYOKAN_CACHE/screen-kernel/vmlinuz"
 if [[ -z "${XEN_HEADERS:-}" ]]; then
     XEN_HEADERS=/usr/include/xen
     [[ -r $XEN_HEADERS/xen.h ]] || XEN_HEADERS="$RYOKAN_CACHE/xen-headers/usr/include/xen"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes a Debian 12 machine with git and the .NET 10 SDK ready: eng/setup.sh [--bench] [--refresh]
+# Makes a Debian 12 machine with git and the .NET 10 SDK ready: eng/setup.sh [--bench] [--test] [--refresh]
 #
 # Installs the Debian packages that building needs (as root; an ordinary user is told which are missing), and puts
 # into the cache directory, without installing them: the kernel out of linux-image-cloud-amd64, an initramfs made
 # from busybox-static, Xen's public headers out of libxen-dev, its xenstore clients out of xenstore-utils, and passt.
 # Does nothing, quickly, when all is there.
 #   --bench     also what ./bench compares with
+#   --test      also what ./test looks at screens with: a kernel that has a keyboard, and for root VNC viewers
 #   --refresh   fetch the newest kernel, busybox and headers again
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -26,11 +27,22 @@ packages=(
 bench_packages=(
     qemu-system-x86 # what ./bench compares with
 )
+test_packages=(
+    tigervnc-viewer # stock VNC viewers: one that shows and types, on an X server without a screen,
+    xvfb
+    xdotool
+    gvncviewer # and one that takes a picture (gvnccapture)
+)
 refresh=
+for_tests=
 
 for argument in "$@"; do
     case $argument in
     --bench) packages+=("${bench_packages[@]}") ;;
+    --test)
+        for_tests=1
+        [[ $EUID -ne 0 ]] || packages+=("${test_packages[@]}")
+        ;;
     --refresh) refresh=1 ;;
     *) fail "unknown argument $argument" ;;
     esac
@@ -67,6 +79,25 @@ fetch_kernel() {
     kernel=$(find "$RYOKAN_CACHE/kernels/$package/boot" -name 'vmlinuz-*' | head -n 1)
     [[ -n $kernel ]] || fail "the package $package holds no boot/vmlinuz-*"
     ln -sfn "${kernel#"$RYOKAN_CACHE/"}" "$RYOKAN_KERNEL"
+}
+
+# The kernel of linux-image-amd64, which unlike the cloud's has a driver for Xen's keyboard; of its 400 MB of modules
+# only the one that shows programs what is typed.
+fetch_screen_kernel() {
+    local package work kernel
+    [[ -z $refresh && -r $RYOKAN_SCREEN_KERNEL && -r $RYOKAN_CACHE/screen-kernel/evdev.ko ]] && return 0
+    package=$(dependency_of linux-image-amd64 linux-image-)
+    work=$(mktemp -d "$RYOKAN_CACHE/unpack.XXXXXX")
+    download_packages "$work" "$package"
+    dpkg-deb --fsys-tarfile "$work/$package"_*.deb \
+        | tar -x -C "$work" --wildcards './boot/vmlinuz-*' '*/drivers/input/evdev.ko'
+    kernel=$(find "$work/boot" -name 'vmlinuz-*' | head -n 1)
+    [[ -n $kernel ]] || fail "the package $package holds no boot/vmlinuz-*"
+    rm -rf "$RYOKAN_CACHE/screen-kernel"
+    mkdir "$RYOKAN_CACHE/screen-kernel"
+    mv "$kernel" "$RYOKAN_SCREEN_KERNEL"
+    find "$work/lib" -name evdev.ko -exec mv {} "$RYOKAN_CACHE/screen-kernel/evdev.ko" \;
+    rm -rf "$work"
 }
 
 # The initramfs is made again when what goes into it is newer. The one that is there stays until the new one takes its
@@ -119,3 +150,4 @@ make_initramfs
 fetch_xen_headers
 fetch_xenstore_tools
 fetch_passt
+[[ -z $for_tests ]] || fetch_screen_kernel

@@ -28,6 +28,21 @@ public static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
     public static partial int Ftruncate(int fd, long length);
 
+    [LibraryImport("libc", EntryPoint = "getentropy", SetLastError = true)]
+    private static partial int Getentropy(byte* buffer, nuint length);
+
+    /// <summary>Fills a buffer of at most 256 bytes with random bytes that nobody can guess (getentropy(3)).</summary>
+    public static void FillRandom(System.Span<byte> buffer)
+    {
+        fixed (byte* bytes = buffer)
+        {
+            if (Getentropy(bytes, (nuint)buffer.Length) != 0)
+            {
+                throw new System.InvalidOperationException($"getentropy: errno {Marshal.GetLastPInvokeError()}");
+            }
+        }
+    }
+
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     public static partial int Close(int fd);
 

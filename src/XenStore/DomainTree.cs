@@ -193,6 +193,15 @@ public sealed class DomainTree
     /// <summary>Sends the guest a magic SysRq key (control/sysrq).</summary>
     public void RequestSysrq(char key) => Put(0, Home + "/control/sysrq", key.ToString());
 
+    /// <summary>Says where the guest's screen is shown, as xl vncviewer looks it up; never with a password.</summary>
+    /// <param name="address">IP address</param>
+    /// <param name="port">TCP port</param>
+    public void SetScreen(string address, int port) => InTransaction(t =>
+    {
+        Put(t, Home + "/console/vnc-listen", address);
+        Put(t, Home + "/console/vnc-port", Number(port));
+    });
+
     /// <summary>Asks the guest to balloon to that size.</summary>
     public void SetMemoryTarget(ulong kib) => Put(0, Home + "/memory/target", Number(kib));
 

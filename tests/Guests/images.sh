@@ -13,7 +13,7 @@ busybox=$RYOKAN_CACHE/busybox/bin/busybox
 
 packages_of() {
     case $1 in
-    basic) ;;
+    basic | screen) ;;
     network) echo libc6 iperf3 libiperf0 libsctp1 libssl3 ;;
     disk)
         echo libc6 e2fsprogs libblkid1 libcom-err2 libext2fs2 libss2 libuuid1 \
@@ -45,10 +45,11 @@ packages_tree() {
 }
 
 up_to_date() {
-    local image=$1
+    local image=$1 kernel=()
     [[ -r $image ]] || return 1
+    [[ $2 != screen ]] || kernel=("$RYOKAN_CACHE/screen-kernel")
     [[ -z $(find "$here/images.sh" "$here/programs" "$here/jobs/$2" \
-        "$root"/eng/{initramfs,{initramfs,busybox-tree,guest-modules}.sh} "$busybox" -newer "$image" -print -quit) ]]
+        "$root"/eng/{initramfs,{initramfs,busybox-tree,guest-modules}.sh} "$busybox" "${kernel[@]}" -newer "$image" -print -quit) ]]
 }
 
 compile_programs() {
@@ -88,6 +89,7 @@ make_image() {
     install -m 644 "$here/jobs/check.sh" "$tree/jobs"
     case $flavour in
     basic) add_i386 "$tree" ;;
+    screen) install -D -m 644 "$RYOKAN_CACHE/screen-kernel/evdev.ko" "$tree/lib/modules/evdev.ko" ;;
     programs)
         # What the compiler job does not use: link-time optimization and the sanitizers.
         rm -f "$tree"/usr/lib/gcc/x86_64-linux-gnu/12/{lto1,lto-wrapper,lib?san*,libhwasan*}
@@ -104,7 +106,7 @@ mkdir -p "$out/packages"
 # Two checkouts share the cache.
 exec 9>"$out/lock"
 flock 9
-[[ $# -gt 0 ]] || set -- basic disk network programs python stress
+[[ $# -gt 0 ]] || set -- basic disk network programs python screen stress
 for flavour in "$@"; do
     up_to_date "$out/$flavour.cpio" "$flavour" || make_image "$flavour"
 done

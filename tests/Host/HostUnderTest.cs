@@ -30,6 +30,9 @@ internal sealed class HostUnderTest : IDisposable
     public static string Kernel => Existing("RYOKAN_KERNEL", "vmlinuz");
     public static string Initramfs => Existing("RYOKAN_INITRAMFS", "initramfs.gz");
 
+    /// <summary>A kernel with drivers for everything that a screen has.</summary>
+    public static string ScreenKernel => Existing("RYOKAN_SCREEN_KERNEL", "screen-kernel/vmlinuz");
+
     /// <summary>One of the guests that tests/Guests/images.sh makes.</summary>
     public static string GuestImage(string flavour)
     {

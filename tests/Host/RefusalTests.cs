@@ -15,7 +15,7 @@ public sealed class RefusalTests : IDisposable
     public void BadCommandsAreNamed()
     {
         Assert.Equal("there is no command 'frobnicate'; 'xm help' lists them", _host.MustFail("frobnicate"));
-        Assert.Equal("create: an argument is missing; usage: xm create [-c] [-p] [-q] FILE.cfg [key=val ...]",
+        Assert.Equal("create: an argument is missing; usage: xm create [-c] [-p] [-q] [-V] FILE.cfg [key=val ...]",
             _host.MustFail("create"));
         Assert.Equal("pause: 'b' is one argument too many; usage: xm pause DOMAIN", _host.MustFail("pause", "a", "b"));
         Assert.Equal("list: unknown option '-x'; usage: xm list [-l] [DOMAIN ...]", _host.MustFail("list", "-x"));
@@ -54,9 +54,9 @@ public sealed class RefusalTests : IDisposable
             _host.MustFail("create", good, "nonsense"));
         string typo = _host.Config("typo", "off", "memroy = 3");
         Assert.Equal($"{typo}:6: memroy: unknown key (did you mean 'memory'?)", _host.MustFail("create", typo));
-        Outcome warned = _host.Xm("create", "-c", "-q", _host.Config("warned", "off", "vfb = ['type=vnc']"));
+        Outcome warned = _host.Xm("create", "-c", "-q", _host.Config("warned", "off", "spice = 1"));
         Assert.Equal(0, warned.Status);
-        Assert.Contains("vfb: known to xl but not served yet; ignored", warned.Errors, StringComparison.Ordinal);
+        Assert.Contains("spice: known to xl but not served yet; ignored", warned.Errors, StringComparison.Ordinal);
         _host.AssertNothingLeft();
     }
 

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using Ryokan.Api.Guests.Disks;
 using Ryokan.Api.Guests.Network;
+using Ryokan.Api.Guests.Screen;
 using Ryokan.Api.Wire;
 
 namespace Ryokan.Api.Guests;
@@ -65,6 +66,9 @@ public sealed record GuestConfig
 
     /// <inheritdoc cref="Disks"/>
     public IReadOnlyList<VifConfig> Vifs { get => field ?? []; init; } = [];
+
+    /// <summary>Null: none.</summary>
+    public VfbConfig? Screen { get; init; }
 
     public ShutdownAction OnPoweroff { get; init; } = ShutdownAction.Destroy;
     public ShutdownAction OnReboot { get; init; } = ShutdownAction.Restart;

@@ -148,6 +148,7 @@ public sealed partial class GuestConfigReader
             Scheduling = Shares(maxVcpus),
             Disks = Disks(),
             Vifs = Vifs(),
+            Screen = Screen(),
             OnPoweroff = Action("on_poweroff", ShutdownAction.Destroy),
             OnReboot = Action("on_reboot", ShutdownAction.Restart),
             OnCrash = Action("on_crash", ShutdownAction.Destroy),

@@ -11,7 +11,8 @@ public static class XlKeys
     public static readonly FrozenSet<string> Served = Words(
         "name type kernel ramdisk cmdline root extra memory maxmem vcpus maxvcpus"
         + " on_poweroff on_reboot on_crash uuid disk vif cpus cpu_weight cap"
-        + " bootloader bootloader_args cloudinit");
+        + " bootloader bootloader_args cloudinit"
+        + " vfb vnc vnclisten vncdisplay vncunused vncpasswd sdl opengl keymap");
 
     /// <summary>
     /// Those that xl knows (xl.cfg(5) of Xen 4.17 to 4.20 and the keys its parser takes without documenting
@@ -24,18 +25,17 @@ public static class XlKeys
         device_model_args_hvm device_model_args_pv device_model_override device_model_stubdomain_override
         device_model_stubdomain_seclabel device_model_user device_model_version device_tree dm_restrict
         driver_domain dtdev e820_host firmware firmware_override gfx_passthru gic_version guest_os_type hap
-        hdtype hpet init_seclabel iomem ioports irqs keymap llc_colors localtime max_event_channels
+        hdtype hpet init_seclabel iomem ioports irqs llc_colors localtime max_event_channels
         max_grant_frames max_grant_version max_maptrack_frames mca_caps mmio_hole ms_vm_genid msr_relaxed
-        nestedhvm nodes nographic nomigrate nr_spis nx on_soft_reset on_watchdog oos opengl p9 pae
+        nestedhvm nodes nographic nomigrate nr_spis nx on_soft_reset on_watchdog oos p9 pae
         passthrough pci pci_msitranslate pci_permissive pci_power_mgmt pci_seize pool pvcalls pvshim
-        pvshim_cmdline pvshim_extra pvshim_path rdm rdm_mem_boundary rtc_timeoffset sdl seclabel serial
+        pvshim_cmdline pvshim_extra pvshim_path rdm rdm_mem_boundary rtc_timeoffset seclabel serial
         shadow_memory smbios smbios_firmware soundhw spice spice_clipboard_sharing spice_image_compression
         spice_streaming_video spiceagent_mouse spicedisable_ticketing spicehost spicepasswd spiceport
         spicetls_port spiceusbredirection spicevdagent static_shm stdvga stubdomain_cmdline
         stubdomain_kernel stubdomain_memory stubdomain_ramdisk sve tee timer_mode trap_unmapped_accesses
-        tsc_mode usb usbctrl usbdev usbdevice usbversion vcpuaffinity vdispl vfb vga vif2 videoram
-        virtio viridian vkb vkb_device vmtrace_buf_kb vnc vncconsole vncdisplay vnclisten vncpasswd
-        vncunused vncviewer vnuma vpmu vpt_align vsnd vtpm vuart xauthority xen_platform_pci
+        tsc_mode usb usbctrl usbdev usbdevice usbversion vcpuaffinity vdispl vga vif2 videoram
+        virtio viridian vkb vkb_device vmtrace_buf_kb vncconsole vncviewer vnuma vpmu vpt_align vsnd vtpm vuart xauthority xen_platform_pci
         xend_suspend_evtchn_compat xenstore_feature_mask
         """);
 

@@ -45,6 +45,9 @@ public sealed record DomainInfo
     /// <summary>Why the monitor paused it by itself, one line; null when it did not.</summary>
     public string? PauseReason { get; init; }
 
+    /// <summary>Null: it has none that could be looked at.</summary>
+    public ScreenInfo? Screen { get; init; }
+
     /// <summary>The process that runs it.</summary>
     public required int ProcessId { get; init; }
 }

@@ -31,10 +31,18 @@ internal sealed class GuestDevices : IDisposable
                 Disks.AttachSeed(userData, seed.Path);
             }
             Network.AttachAll(config.Vifs);
+            if (config.Screen is { } vfb)
+            {
+                Screen = new GuestScreen(domain, Bus, config.Name, vfb);
+                if (Screen.Info is { } info)
+                {
+                    store.Tree.SetScreen(info.Address, info.Port);
+                }
+            }
         }
         catch
         {
-            Bus.Dispose();
+            Dispose();
             throw;
         }
     }
@@ -45,6 +53,13 @@ internal sealed class GuestDevices : IDisposable
 
     public GuestNetwork Network { get; }
 
+    /// <summary>Null: it has none.</summary>
+    public GuestScreen? Screen { get; }
+
     /// <summary>Lets go of the guest and of what belongs to the host. Once is enough, twice does no harm.</summary>
-    public void Dispose() => Bus.Dispose();
+    public void Dispose()
+    {
+        Screen?.Dispose();
+        Bus.Dispose();
+    }
 }

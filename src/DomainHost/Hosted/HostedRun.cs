@@ -349,6 +349,7 @@ internal sealed class HostedRun
             Vcpus = [.. vcpus.Select(Describe)],
             Scheduling = _settings.Scheduling,
             PauseReason = _guest.Devices.Disks.PauseReason,
+            Screen = _guest.Devices.Screen?.Info,
             ProcessId = Environment.ProcessId,
         };
     }

@@ -7,7 +7,7 @@ internal static class CommandTable
 {
     public static readonly IReadOnlyList<Command> All =
     [
-        new("create", "[-c] [-p] [-q] FILE.cfg [key=val ...]", "Create a domain from a description",
+        new("create", "[-c] [-p] [-q] [-V] FILE.cfg [key=val ...]", "Create a domain from a description",
             CreateCommand.Run),
         new("list", "[-l] [DOMAIN ...]", "List domains", ListCommands.List),
         new("console", "DOMAIN", "Attach to a domain's console; Ctrl-] leaves", ConsoleCommand.Run),
@@ -49,6 +49,8 @@ internal static class CommandTable
             NetworkCommands.Detach),
         new("network-list", "[-l] DOMAIN ...", "List the network interfaces of domains; -l counts what went through",
             NetworkCommands.List),
+        new("vncviewer", "[--autopass] DOMAIN", "Say where a domain's screen is, for any VNC viewer",
+            ScreenCommands.Viewer),
         new("uptime", "[DOMAIN ...]", "Show how long domains have been running", ListCommands.Uptime),
         new("domid", "NAME", "Show the id of a named domain", ListCommands.Id),
         new("domname", "ID", "Show the name of a domain", ListCommands.Name),

@@ -16,7 +16,7 @@ internal static class CreateCommand
 
     public static async Task<int> Run(CommandContext context)
     {
-        context.Parse(1, int.MaxValue, "-c", "-p", "-q", "--quiet");
+        context.Parse(1, int.MaxValue, "-c", "-p", "-q", "--quiet", "-V", "--vncviewer", "-A", "--vncviewer-autopass");
         string file = context.Words[0];
         GuestConfig config = GuestConfigReader.ReadFile(
             file, context.Words.GetRange(1, context.Words.Count - 1), out IReadOnlyList<string> warnings);
@@ -38,6 +38,10 @@ internal static class CreateCommand
         catch (RefusedException e)
         {
             throw new UsageException($"{file}: {e.Message}");
+        }
+        if ((context.Has("-V") || context.Has("--vncviewer")) && domain.Screen is { } screen)
+        {
+            System.Console.WriteLine(ScreenCommands.Where(screen));
         }
         return context.Has("-c") ? await FollowConsole(context, daemon, domain.Id) : 0;
     }
