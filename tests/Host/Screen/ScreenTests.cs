@@ -130,7 +130,8 @@ public sealed class ScreenTests : IDisposable
             shell.Must("(head -n 1 </dev/tty1 | sed 's/^/TYPED /' &)");
             display.Do("mousemove", "--window", window, "400", "300");
             display.Do("windowfocus", window);
-            display.Do("type", "--delay", "60", "Hello, Xen! 42 {a|b}~\"\n");
+            display.Do("type", "--delay", "60", "Hello, Xen! 42 {a|b}~\"");
+            display.Do("key", "Return");
             _host.AwaitConsole("type", "TYPED Hello, Xen! 42 {a|b}~\"");
 
             shell.Must("(screen watch 60 &)");

@@ -24,7 +24,7 @@ internal static class KeyNames
     /// <summary>Keys that make no character: keysym, key.</summary>
     private static readonly (uint Keysym, int Key)[] s_named =
     [
-        (0xff08, 14), (0xff09, 15), (0xfe20, 15), (0xff0d, 28), (0xff1b, 1), (0xffff, 111), // Backspace .. Delete
+        (0xff08, 14), (0xff09, 15), (0xfe20, 15), (0xff0d, 28), (0xff0a, 28), (0xff1b, 1), (0xffff, 111), // Backspace to Delete
         (0xff50, 102), (0xff51, 105), (0xff52, 103), (0xff53, 106), (0xff54, 108), // Home, arrows
         (0xff55, 104), (0xff56, 109), (0xff57, 107), (0xff63, 110), // PageUp, PageDown, End, Insert
         (0xff13, 119), (0xff6b, 119), (0xff14, 70), (0xff15, 99), (0xff61, 99), // Pause, Break, ScrollLock, SysRq, Print
