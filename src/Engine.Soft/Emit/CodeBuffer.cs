@@ -192,9 +192,14 @@ internal sealed unsafe class CodeBuffer
     /// <summary>NOT r64: touches no flag.</summary>
     public void Not64(int reg) => Op(true, 0xf7, 2, reg);
 
-    public void Shr32(int reg, int count)
+    /// <summary>RORX r32, r32, count: touches no flag.</summary>
+    public void Rorx32(int dst, int src, int count)
     {
-        Op(false, 0xc1, 5, reg);
+        Byte(0xc4);
+        Byte((dst > 7 ? 0 : 0x80) | 0x40 | (src > 7 ? 0 : 0x20) | 3);
+        Byte(0x7b);
+        Byte(0xf0);
+        Byte(0xc0 | (dst & 7) << 3 | (src & 7));
         Byte(count);
     }
 

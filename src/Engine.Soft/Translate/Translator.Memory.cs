@@ -141,7 +141,8 @@ internal sealed unsafe partial class Translator
         {
             return EmitFlagFreeCheck(index, table, site.Size, wantPointer);
         }
-        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
+        _w.Rorx32(Temp1, Temp0, 12);
+        _w.And32(Temp1, VcpuArea.TlbEntries - 1);
         _w.Add64(Temp0, Mem.Area(table, Temp1, 8)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
         _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
