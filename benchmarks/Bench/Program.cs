@@ -36,7 +36,9 @@ internal static class Program
 
         if (options.UpdateReadme)
         {
-            UpdateReadme(report.Summary(Path.GetRelativePath(Environment.CurrentDirectory, stem + ".md")));
+            string source = Path.GetRelativePath(Environment.CurrentDirectory, stem + ".md");
+            UpdateReadme("figures", report.Summary(source));
+            UpdateReadme("device figures", report.DeviceSummary(source));
         }
 
         Console.WriteLine(markdown);
@@ -44,17 +46,20 @@ internal static class Program
         return samples.Problems.Count == 0 ? 0 : 1;
     }
 
-    /// <summary>Replaces what stands between the two marks.</summary>
-    private static void UpdateReadme(string summary)
+    /// <summary>Replaces what stands between two marks; an empty summary leaves it.</summary>
+    private static void UpdateReadme(string name, string summary)
     {
-        const string begin = "<!-- figures: written by ./bench --readme -->\n", end = "<!-- end of figures -->";
+        string begin = $"<!-- {name}: written by ./bench --readme -->\n", end = $"<!-- end of {name} -->";
         string text = File.ReadAllText("README.md");
         int from = text.IndexOf(begin, StringComparison.Ordinal), to = text.IndexOf(end, StringComparison.Ordinal);
         if (from < 0 || to < from)
         {
-            throw new InvalidOperationException("README.md has lost the marks around its figures");
+            throw new InvalidOperationException($"README.md has lost the marks around its {name}");
         }
 
-        File.WriteAllText("README.md", text[..(from + begin.Length)] + summary + text[to..]);
+        if (summary.Length > 0)
+        {
+            File.WriteAllText("README.md", text[..(from + begin.Length)] + summary + text[to..]);
+        }
     }
 }

@@ -45,7 +45,6 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
     public string Summary(string source)
     {
         StringBuilder text = new();
-        text.AppendLine("| | Ryokan | QEMU (TCG) |").AppendLine("|---|---:|---:|");
         foreach (Group group in Group.All.Where(g => samples.GeometricMean(g.Name, "Ryokan") is not null))
         {
             if (group.Name != "scale")
@@ -66,8 +65,27 @@ internal sealed class Report(Options options, Samples samples, IReadOnlyList<(st
             Append(text, $"| Work of two vCPUs compared with one | {Factor(scaling)} | {Factor(Scaling("QEMU"))} |");
         }
 
+        return Framed(text, "| | Ryokan | QEMU (TCG) |", "|---|---:|---:|", source);
+    }
+
+    /// <summary>The same for the devices.</summary>
+    public string DeviceSummary(string source)
+    {
+        StringBuilder text = new();
         new DeviceReport(samples).AppendSummary(text);
-        text.AppendLine();
+        return Framed(text, "| | native | Ryokan | QEMU (TCG) | times QEMU |", "|---|---:|---:|---:|---:|", source);
+    }
+
+    /// <summary>Puts a heading before the lines and says behind them what they are; nothing when there are none.</summary>
+    private string Framed(StringBuilder lines, string heading, string ruler, string source)
+    {
+        if (lines.Length == 0)
+        {
+            return "";
+        }
+
+        StringBuilder text = new();
+        text.AppendLine(heading).AppendLine(ruler).Append(lines).AppendLine();
         string[] shown = ["host CPU", "host cores", "date", "QEMU"];
         string facts = string.Join("; ", machine.Where(m => shown.Contains(m.Name)).Select(m => m.Value));
         Append(text, $"Measured by `./bench` ({facts}). All rows: [{source}]({source}).");

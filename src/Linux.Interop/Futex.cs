@@ -5,7 +5,8 @@ namespace Ryokan.Linux.Interop;
 
 /// <summary>
 /// A binary event that one thread waits for with a deadline in nanoseconds (futex(2)): what .NET's own
-/// waits round to milliseconds. Sticky: a <see cref="Set"/> before the wait ends the wait at once.
+/// waits round to milliseconds. Sticky: a <see cref="Set"/> before the wait ends the wait at once. Setting it is
+/// free of system calls unless the thread sleeps.
 /// </summary>
 public sealed unsafe partial class Futex : System.IDisposable
 {
@@ -13,6 +14,9 @@ public sealed unsafe partial class Futex : System.IDisposable
     private const int Wake = 1 | 128;
     private const long SystemCallFutex = 202;
     private const int AnyBit = -1;
+
+    /// <summary>What the word says.</summary>
+    private const int IsClear = 0, IsSet = 1, Sleeps = 2;
 
     private readonly int* _word = (int*)NativeMemory.AllocZeroed(sizeof(int));
 
@@ -39,7 +43,7 @@ public sealed unsafe partial class Futex : System.IDisposable
     /// <summary>Ends the present or next wait. Any thread.</summary>
     public void Set()
     {
-        if (Interlocked.Exchange(ref *_word, 1) == 0)
+        if (Interlocked.Exchange(ref *_word, IsSet) == Sleeps)
         {
             Call(SystemCallFutex, _word, Wake, 1, null, 0, 0);
         }
@@ -53,21 +57,23 @@ public sealed unsafe partial class Futex : System.IDisposable
     /// </summary>
     public bool WaitUntil(long deadlineNanoseconds)
     {
-        if (Interlocked.Exchange(ref *_word, 0) != 0)
+        if (Interlocked.CompareExchange(ref *_word, Sleeps, IsClear) != IsClear)
         {
+            Volatile.Write(ref *_word, IsClear);
+            Interlocked.MemoryBarrier();
             return true;
         }
         if (deadlineNanoseconds == long.MaxValue)
         {
-            Call(SystemCallFutex, _word, WaitBitset, 0, null, 0, AnyBit);
+            Call(SystemCallFutex, _word, WaitBitset, Sleeps, null, 0, AnyBit);
         }
         else
         {
             long at = deadlineNanoseconds < 0 ? 0 : deadlineNanoseconds;
             Timespec timeout = new() { Seconds = at / 1_000_000_000, Nanoseconds = at % 1_000_000_000 };
-            Call(SystemCallFutex, _word, WaitBitset, 0, &timeout, 0, AnyBit);
+            Call(SystemCallFutex, _word, WaitBitset, Sleeps, &timeout, 0, AnyBit);
         }
-        bool set = Interlocked.Exchange(ref *_word, 0) != 0;
+        bool set = Interlocked.Exchange(ref *_word, IsClear) == IsSet;
         System.GC.KeepAlive(this);
         return set;
     }

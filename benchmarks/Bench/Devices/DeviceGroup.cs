@@ -1,5 +1,4 @@
 using System.Collections.Generic;
-using System.Linq;
 
 namespace Ryokan.Bench.Devices;
 
@@ -58,6 +57,4 @@ internal sealed record DeviceGroup(
             new(prefix + "random-write-4K", "random write, 4 KiB" + suffix, Unit.BytesPerSecond, 2),
         ];
     }
-
-    public static DeviceGroup Named(string name) => All.Single(g => g.Name == name);
 }

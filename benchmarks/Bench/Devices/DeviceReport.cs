@@ -46,28 +46,18 @@ internal sealed class DeviceReport(Samples samples)
         }
     }
 
-    /// <summary>The lines for README.md: the range of each group's rows.</summary>
+    /// <summary>The lines for README.md: the rows of raw disks and all others.</summary>
     public void AppendSummary(StringBuilder text)
     {
-        (string Group, string Title)[] lines =
-        [
-            (DeviceGroup.DiskName, "Disk, fio"), (DeviceGroup.NetworkName, "Network, iperf3 and ping"),
-            (DeviceGroup.ServicesName, "PostgreSQL and nginx"),
-        ];
-        if (Median(DeviceGroup.DebianBootName, "login", "Ryokan") is { } login)
+        foreach (DeviceGroup group in DeviceGroup.All)
         {
-            string qemu = Show(Unit.Seconds, Median(DeviceGroup.DebianBootName, "login", "QEMU"));
-            Append(text, $"| Debian 12 with systemd, to the login prompt | {Show(Unit.Seconds, login)} | {qemu} |");
-        }
-
-        foreach ((string name, string title) in lines)
-        {
-            DeviceGroup group = DeviceGroup.Named(name);
-            double[] better = [.. group.Rows.Select(r => Better(group, r, "QEMU")).OfType<double>()];
-            if (better.Length > 0)
+            foreach (DeviceRow row in MeasuredRows(group).Where(
+                r => !r.Name.StartsWith(DeviceGroup.Qcow2Prefix, StringComparison.Ordinal)))
             {
-                double mean = Math.Exp(better.Average(Math.Log));
-                Append(text, $"| {title}: how many times QEMU (geometric mean) | {mean:0.00} | 1 |");
+                string[] values = [.. new[] { "native", "Ryokan", "QEMU" }.Select(
+                    s => Show(row.Unit, Median(group.Name, row.Name, s)))];
+                string times = Format($"{Better(group, row, "QEMU"):0.00}");
+                Append(text, $"| {group.Title}: {row.Title} | {string.Join(" | ", values)} | {times} |");
             }
         }
     }
