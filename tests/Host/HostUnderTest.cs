@@ -114,14 +114,16 @@ internal sealed class HostUnderTest : IDisposable
     /// <summary>Runs a command to its end, with nothing on stdin.</summary>
     public Outcome Xm(params string[] arguments) => XmWithInput("", arguments);
 
-    public Outcome XmWithInput(string input, params string[] arguments)
+    public Outcome XmWithInput(string input, params string[] arguments) => Xm(Patience, input, arguments);
+
+    private Outcome Xm(TimeSpan patience, string input, string[] arguments)
     {
         using Process process = Start(arguments);
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> errors = process.StandardError.ReadToEndAsync();
         process.StandardInput.Write(input);
         process.StandardInput.Close();
-        if (!process.WaitForExit(Patience))
+        if (!process.WaitForExit(patience))
         {
             process.Kill();
             Assert.Fail($"xm {string.Join(' ', arguments)} does not end: {output.Result}\n{errors.Result}");
@@ -130,9 +132,12 @@ internal sealed class HostUnderTest : IDisposable
     }
 
     /// <summary>Runs a command that has to succeed; returns what it printed.</summary>
-    public string Must(params string[] arguments)
+    public string Must(params string[] arguments) => MustWithin(Patience, arguments);
+
+    /// <summary>The same for a command that may take a while.</summary>
+    public string MustWithin(TimeSpan patience, params string[] arguments)
     {
-        Outcome outcome = Xm(arguments);
+        Outcome outcome = Xm(patience, "", arguments);
         Assert.True(outcome.Status == 0, $"xm {string.Join(' ', arguments)}: {outcome.Errors}{outcome.Output}");
         return outcome.Output;
     }

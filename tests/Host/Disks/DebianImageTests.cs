@@ -17,7 +17,8 @@ public sealed class DebianImageTests : IDisposable
     [SlowFact]
     public void ABuiltImageBootsToTheLoginPrompt()
     {
-        _host.Must("image", "build", "deb", "--size", "2G", "--hostname", "inn");
+        // Some hundred packages are fetched and configured.
+        _host.MustWithin(TimeSpan.FromMinutes(10), "image", "build", "deb", "--size", "2G", "--hostname", "inn");
         Assert.Contains("deb ", _host.Must("image", "list"), StringComparison.Ordinal);
         Assert.Contains("there is an image 'deb' already", _host.MustFail("image", "build", "deb"),
             StringComparison.Ordinal);
