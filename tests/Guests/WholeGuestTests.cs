@@ -67,15 +67,19 @@ public sealed class WholeGuestTests
         const double dateTolerance = 0.5, rateTolerance = 0.001;
         GuestRun run = await GuestRun.Job("basic", "time", vcpus, words: ["seconds=30"]);
         ConsoleLine[] clocks = [.. run.Console.Where(l => l.Text.StartsWith("CLOCK ", StringComparison.Ordinal))];
-        Assert.Equal(2, clocks.Length);
-        (double Real, double Monotonic) first = Parse(clocks[0].Text), last = Parse(clocks[1].Text);
+        Assert.Equal(10, clocks.Length);
+        ConsoleLine begin = Soonest(clocks[..5]), end = Soonest(clocks[5..]);
+        (double Real, double Monotonic) first = Parse(begin.Text), last = Parse(end.Text);
 
-        Assert.InRange(first.Real - clocks[0].HostUnixSeconds, -dateTolerance, dateTolerance);
-        Assert.InRange(last.Real - clocks[1].HostUnixSeconds, -dateTolerance, dateTolerance);
+        Assert.InRange(first.Real - begin.HostUnixSeconds, -dateTolerance, dateTolerance);
+        Assert.InRange(last.Real - end.HostUnixSeconds, -dateTolerance, dateTolerance);
 
-        double host = clocks[1].HostMonotonicSeconds - clocks[0].HostMonotonicSeconds;
+        double host = end.HostMonotonicSeconds - begin.HostMonotonicSeconds;
         Assert.InRange((last.Monotonic - first.Monotonic) / host, 1 - rateTolerance, 1 + rateTolerance);
     }
+
+    /// <summary>The line that was least on its way from the guest's clock to ours: a busy host holds some up.</summary>
+    private static ConsoleLine Soonest(ConsoleLine[] lines) => lines.MaxBy(l => Parse(l.Text).Real - l.HostUnixSeconds);
 
     private static (double Real, double Monotonic) Parse(string line)
     {

@@ -180,8 +180,11 @@ public sealed class LifecycleTests
             Interlocked.Increment(ref steps);
             return TestDomain.Hypercall(Hypercall.VcpuOp, VcpuOp.Down, 1)(cpu);
         });
-        d.Engine.Vcpus[1].Script.Enqueue(_ =>
+        int flushes = 0;
+        d.Engine.Vcpus[1].Script.Enqueue(cpu =>
         {
+            // A kernel does not tell CPUs that are offline what it unmaps.
+            flushes = cpu.LocalFlushes.Count(f => f == null);
             Interlocked.Increment(ref steps);
             return default;
         });
@@ -195,6 +198,7 @@ public sealed class LifecycleTests
         Assert.Equal(0x37f, BitConverter.ToUInt16(d.Engine.Vcpus[1].Xsave, 0));
         Assert.Equal(0, d.Call(Hypercall.VcpuOp, VcpuOp.Up, 1));
         Until(() => Volatile.Read(ref steps) == 2);
+        Assert.Equal(2, flushes);
         Assert.Equal(1, d.Call(Hypercall.VcpuOp, VcpuOp.IsUp, 1));
     }
 

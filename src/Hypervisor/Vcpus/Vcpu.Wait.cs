@@ -174,6 +174,9 @@ internal sealed partial class Vcpu
                 LeaveQuiet();
             }
             Domain.Time.EnterRunstate(Id, Runstate.Running);
+            // Nobody told it of what was unmapped meanwhile: a kernel flushes the CPUs that are online, and Xen begins with
+            // an empty TLB.
+            Cpu.FlushTlb();
         }
         return !StopRequested;
     }
