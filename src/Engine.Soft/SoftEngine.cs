@@ -195,7 +195,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             if (far)
             {
                 PatchJump(from.Code + site.After, from.Code + site.Value);
-                Volatile.Write(ref *(int*)(from.Code + site.Resume), -(int)to.Key.Frame);
+                Volatile.Write(ref *(int*)(from.Code + site.Resume), -4 * (int)to.Key.Frame);
             }
         }
     }
@@ -288,6 +288,10 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     private void Retire(SoftVcpu? caller, TranslationBlock block)
     {
         block.Valid = false;
+        if (block.EntryFrame != 0)
+        {
+            Volatile.Write(ref *(int*)(block.Code + block.EntryFrame), Translator.Unlinked);
+        }
         _blocks.Remove(block);
         foreach ((TranslationBlock from, int site) in block.Incoming)
         {

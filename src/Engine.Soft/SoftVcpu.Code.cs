@@ -32,6 +32,9 @@ internal sealed unsafe partial class SoftVcpu
         }
     }
 
+    /// <summary>The jump to the current rip went to what the jump cache names, and that was not right.</summary>
+    private bool _missedJump;
+
     /// <summary>Host code for the current rip, past the entry that sets the page base; null with the fault.</summary>
     private byte* Resolve(out VcpuExit fault)
     {
@@ -45,11 +48,25 @@ internal sealed unsafe partial class SoftVcpu
             ClearJumps(kernel);
             jumpMode = mode;
         }
+        bool missed = _missedJump;
+        _missedJump = false;
         ulong* entry = (ulong*)(_area + VcpuArea.JumpTable(kernel) + JumpIndex(rip) * 16);
         if (entry[0] == 0 - rip)
         {
-            _head->CodeBase_ = rip & ~0xfffUL;
-            return (byte*)entry[1] + Translator.IndirectEntryBytes; // a loop polls once more
+            if (kernel)
+            {
+                return (byte*)entry[1] + Translator.IndirectEntryBytes(true); // a loop polls once more
+            }
+            bool isKnown = CodePages[CodePageIndex(rip)] != VcpuArea.EmptyCodePage;
+            if (!isKnown && !TryCodePage(rip, kernel, out _, out fault))
+            {
+                return null;
+            }
+            if (!isKnown || !missed)
+            {
+                _head->Temp0 = rip;
+                return (byte*)entry[1]; // which looks whether the page is its own
+            }
         }
         TranslationBlock? block = FindBlock(rip, BlockMode.None, out fault);
         if (block == null)
@@ -156,7 +173,7 @@ internal sealed unsafe partial class SoftVcpu
     {
         if (!kernel)
         {
-            CodePages[CodePageIndex(page)] = (ulong)frame - page;
+            CodePages[CodePageIndex(page)] = 4 * (ulong)frame - page;
         }
     }
 
@@ -198,7 +215,10 @@ internal sealed unsafe partial class SoftVcpu
                 CodePages[CodePageIndex(page)] = VcpuArea.EmptyCodePage;
             }
             _userCode.Clear();
-            ClearJumps(false);
+            if (_engine.Frames.TotalFrames >= VcpuArea.MostCodeFrames)
+            {
+                ClearJumps(false); // pages in the table cannot be told apart for certain
+            }
         }
     }
 

@@ -284,6 +284,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     private bool HandleJumpMiss(ref VcpuExit exit)
     {
         _head->Registers.Rip = _head->Temp0 - _head->Temp1;
+        _missedJump = true;
         if (_head->Registers.LongCode == 0)
         {
             _head->Registers.Rip = (uint)_head->Registers.Rip;

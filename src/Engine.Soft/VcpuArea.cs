@@ -144,15 +144,15 @@ internal static class VcpuArea
     public const int UserJumps2 = KernelJumps2 + JumpTable2Bytes;
 
     /// <summary>
-    /// Executable user pages by page number, 8 bytes each: frame - page address. As long as there are fewer frames than the table reaches
-    /// over pages, page address + entry - frame is zero for that page and frame only.
+    /// Executable user pages by page number, 8 bytes each: 4 * frame - page address. As long as there are fewer frames than the table reaches
+    /// over pages, address + entry - 4 * frame is zero for that page and frame only, even for an address that is up to 3 bytes off.
     /// </summary>
     public const int CodePages = UserJumps2 + JumpTable2Bytes;
     public const int CodePageEntries = 8192;
 
     /// <summary>An entry that goes with no page.</summary>
     public const ulong EmptyCodePage = 1UL << 62;
-    public const long MostCodeFrames = (long)CodePageEntries << 12;
+    public const long MostCodeFrames = (long)CodePageEntries << 10;
     public const int Bytes = CodePages + CodePageEntries * 8;
 
     public static int ReadTable(bool kernel) => kernel ? KernelRead : UserRead;

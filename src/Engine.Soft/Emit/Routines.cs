@@ -28,7 +28,10 @@ internal sealed unsafe class Routines
     /// <summary>Called from stubs; the 4 bytes behind the call say which site it was.</summary>
     public byte* Exit { get; }
 
-    /// <summary>Jumped to by the block that a jump-cache entry named, with TEMP1 = minus its address and TEMP0 = wanted address + TEMP1.</summary>
+    /// <summary>
+    /// Jumped to by the block that a jump-cache entry named: with TEMP0 = wanted address from user code, with TEMP1 = minus the block's
+    /// address and TEMP0 = wanted address + TEMP1 from kernel code.
+    /// </summary>
     public byte* JumpMiss(bool kernel) => kernel ? _kernelJumpMiss : _userJumpMiss;
 
     private readonly byte* _kernelJumpMiss, _userJumpMiss;
@@ -275,12 +278,25 @@ internal sealed unsafe class Routines
     /// </summary>
     private void AssembleJumpMiss(Assembler a, bool kernel)
     {
-        Label hit = a.CreateLabel(), quiet = a.CreateLabel(), miss = a.CreateLabel(), kicked = a.CreateLabel();
+        Label hit = a.CreateLabel(), quiet = a.CreateLabel(), miss = a.CreateLabel(), kicked = a.CreateLabel(), known = a.CreateLabel();
         int first = VcpuArea.JumpTable(kernel), second = VcpuArea.JumpTable2(kernel);
-        a.not(r11);
-        a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
+        if (kernel)
+        {
+            a.not(r11);
+            a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
+        }
         a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
         a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
+        if (!kernel)
+        {
+            // When the first level does know the address, its page is not known any more, or the block is retired: C# has to look.
+            a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+            a.lea(r11, __[r11 + r11]);
+            a.mov(rdx, __qword_ptr[rsp + r11 * 8 + first]);
+            a.lea(rcx, __[rcx + rdx]);
+            a.jrcxz(known);
+            a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
+        }
         a.rorx(r11, rcx, VcpuArea.Jump2Shift);
         a.lea(r11, __[r11 + rcx]);
         a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.Jump2MaskSlot]);
@@ -289,6 +305,11 @@ internal sealed unsafe class Routines
         a.lea(rcx, __[rcx + rdx]);
         a.jrcxz(hit);
         a.Label(ref miss);
+        if (!kernel)
+        {
+            a.nop(); // an instruction has one label
+            a.Label(ref known);
+        }
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
         a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
         a.mov(r11d, 0);

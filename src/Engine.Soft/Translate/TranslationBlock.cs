@@ -115,6 +115,9 @@ internal sealed unsafe class TranslationBlock
     /// <summary>Entry that does not set the page base.</summary>
     public required byte* Local { get; init; }
     public required int CodeBytes { get; init; }
+
+    /// <summary>Host offset of minus the frame in the entry of user code, which a retired block replaces; 0 in kernel code.</summary>
+    public required int EntryFrame { get; init; }
     public required Site[] Sites { get; init; }
 
     /// <summary>(host offset &lt;&lt; 16 | guest page offset) of every instruction, ascending.</summary>

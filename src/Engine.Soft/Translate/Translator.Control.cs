@@ -114,7 +114,12 @@ internal sealed unsafe partial class Translator
         {
             Cold cold = _cold[n];
             _w.PatchRelative(cold.Field, _w.Length);
-            if (cold.FlagFreeMiss)
+            if (cold.EntryMiss)
+            {
+                EmitGuestAddress(Temp0, _key.Offset);
+                _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(false)));
+            }
+            else if (cold.FlagFreeMiss)
             {
                 EmitFlagFreeMiss(cold.Target);
                 EmitStub(cold.Site);

@@ -72,7 +72,7 @@ internal sealed unsafe partial class Translator
 
     /// <summary>Out-of-line code to emit behind the block: where it is jumped from and what it is.</summary>
     private readonly record struct Cold(int Field, bool Patchable, int Site, int Target, bool Poll, bool FlagsLive,
-        bool StackMiss = false, bool FlagFreeMiss = false, bool FarLink = false);
+        bool StackMiss = false, bool FlagFreeMiss = false, bool FarLink = false, bool EntryMiss = false);
 
     public Translator(SoftEngineOptions options, Routines routines, CodeCache cache, GuestFrames frames)
     {
@@ -122,7 +122,10 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Length of the entry that the jump cache leads to.</summary>
-    public const int IndirectEntryBytes = 36;
+    public static int IndirectEntryBytes(bool kernel) => kernel ? 24 : 44;
+
+    /// <summary>Host offset of minus the frame in user code's entry; 0 in kernel code.</summary>
+    private int _entryFrame;
 
     private void LoadBytes(long frame, long secondFrame)
     {
@@ -376,12 +379,14 @@ internal sealed unsafe partial class Translator
 
     /// <summary>
     /// Where the jump cache leads to, with the wanted address in TEMP0 and the doubled index of the entry in TEMP1: goes on only when this
-    /// block is at that address, and sets the page base of position-independent code. Touches no flag.
+    /// block is at that address, and sets the page base of position-independent code. User code looks whether the address's page is its
+    /// frame now, so its entries in the jump cache outlive switches of address spaces. Touches no flag.
     /// </summary>
     private void EmitIndirectEntry()
     {
         ulong minus = 0 - (_pageVa + (ulong)_key.Offset);
         int there;
+        _entryFrame = 0;
         if (_kernel && (long)minus == (int)minus)
         {
             _w.Lea64(Temp0, Mem.At(Temp0, (int)minus));
@@ -398,17 +403,25 @@ internal sealed unsafe partial class Translator
         {
             _w.Lea64(Temp0, Mem.At(Temp0, -_key.Offset));
             _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0); // for nothing when the check fails: C# sets it then
-            _w.Load64(Temp1, Mem.Area(VcpuArea.UserJumps, Temp1, 8)); // minus the address
-            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, _key.Offset));
+            _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
+            _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
+            _entryFrame = _w.PatchableLea(Temp0, Temp0, Temp1, -4 * (int)_key.Frame);
             there = _w.Jrcxz();
         }
-        _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(_kernel)));
-        while (_w.Length < IndirectEntryBytes)
+        if (_kernel)
+        {
+            _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(true)));
+        }
+        else
+        {
+            _cold.Add(new Cold(_w.Jmp(), false, -1, 0, false, true, EntryMiss: true));
+        }
+        while (_w.Length < IndirectEntryBytes(_kernel))
         {
             _w.Byte(0x90); // never run
         }
         _w.PatchShort(there);
-        Debug.Require(_w.Length == IndirectEntryBytes, "indirect entry length");
+        Debug.Require(_w.Length == IndirectEntryBytes(_kernel), "indirect entry length");
     }
 
     private bool IsLoop()
@@ -574,7 +587,7 @@ internal sealed unsafe partial class Translator
         }
         return new TranslationBlock
         {
-            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length,
+            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length, EntryFrame = _entryFrame,
             Sites = [.. _sites], Stubs = [.. _stubs], Instructions = [.. _map],
             Low = low, High = Math.Max(high, low + 1), SecondFrame = high > PageSize ? secondFrame : -1,
         };
