@@ -82,9 +82,9 @@ internal sealed class NetworkSpace : IDisposable
     public void Dispose()
     {
         _server?.Dispose();
-        if (DaemonProcess() is { } daemon)
+        foreach (string process in Processes())
         {
-            using ConsoleProcess kill = new("kill", [daemon]);
+            using ConsoleProcess kill = new("kill", [process]);
             kill.WaitForExit(TimeSpan.FromSeconds(5));
         }
 
@@ -95,21 +95,10 @@ internal sealed class NetworkSpace : IDisposable
         }
     }
 
-    /// <summary>
-    /// Process id of the namespace's ryokand, from the file that it keeps locked; null when none was started.
-    /// </summary>
-    private string? DaemonProcess()
+    /// <summary>Process ids of what still runs in the namespace: its ryokand.</summary>
+    private string[] Processes()
     {
-        try
-        {
-            using FileStream file = new(
-                Path.Combine(_runtime, "ryokand.lock"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-            using StreamReader reader = new(file);
-            return reader.ReadToEnd().Trim() is { Length: > 0 } text ? text : null;
-        }
-        catch (IOException)
-        {
-            return null;
-        }
+        using ConsoleProcess pids = new("ip", ["netns", "pids", _space]);
+        return pids.WaitForExit(TimeSpan.FromSeconds(5)) == 0 ? Array.ConvertAll(pids.Lines, l => l.Text.Trim()) : [];
     }
 }
