@@ -288,9 +288,9 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     private void Retire(SoftVcpu? caller, TranslationBlock block)
     {
         block.Valid = false;
-        if (block.EntryFrame != 0)
+        if (block.EntryJump != 0)
         {
-            Volatile.Write(ref *(int*)(block.Code + block.EntryFrame), Translator.Unlinked);
+            Volatile.Write(ref block.Code[block.EntryJump], 0);
         }
         _blocks.Remove(block);
         foreach ((TranslationBlock from, int site) in block.Incoming)

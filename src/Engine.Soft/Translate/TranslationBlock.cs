@@ -116,8 +116,8 @@ internal sealed unsafe class TranslationBlock
     public required byte* Local { get; init; }
     public required int CodeBytes { get; init; }
 
-    /// <summary>Host offset of minus the frame in the entry of user code, which a retired block replaces; 0 in kernel code.</summary>
-    public required int EntryFrame { get; init; }
+    /// <summary>Host offset of the rel8 field that a retired block of user code makes 0, so that its entry never goes on; 0 in kernel code.</summary>
+    public required int EntryJump { get; init; }
     public required Site[] Sites { get; init; }
 
     /// <summary>(host offset &lt;&lt; 16 | guest page offset) of every instruction, ascending.</summary>

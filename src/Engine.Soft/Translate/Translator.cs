@@ -124,8 +124,8 @@ internal sealed unsafe partial class Translator
     /// <summary>Length of the entry that the jump cache leads to.</summary>
     public static int IndirectEntryBytes(bool kernel) => kernel ? 24 : 44;
 
-    /// <summary>Host offset of minus the frame in user code's entry; 0 in kernel code.</summary>
-    private int _entryFrame;
+    /// <summary>Host offset of the rel8 field behind which user code's entry goes on; 0 in kernel code.</summary>
+    private int _entryJump;
 
     private void LoadBytes(long frame, long secondFrame)
     {
@@ -386,7 +386,7 @@ internal sealed unsafe partial class Translator
     {
         ulong minus = 0 - (_pageVa + (ulong)_key.Offset);
         int there;
-        _entryFrame = 0;
+        _entryJump = 0;
         if (_kernel && (long)minus == (int)minus)
         {
             _w.Lea64(Temp0, Mem.At(Temp0, (int)minus));
@@ -405,8 +405,8 @@ internal sealed unsafe partial class Translator
             _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0); // for nothing when the check fails: C# sets it then
             _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
             _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
-            _entryFrame = _w.PatchableLea(Temp0, Temp0, Temp1, -4 * (int)_key.Frame);
-            there = _w.Jrcxz();
+            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, -4 * (int)_key.Frame));
+            there = _entryJump = _w.Jrcxz();
         }
         if (_kernel)
         {
@@ -587,7 +587,7 @@ internal sealed unsafe partial class Translator
         }
         return new TranslationBlock
         {
-            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length, EntryFrame = _entryFrame,
+            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length, EntryJump = _entryJump,
             Sites = [.. _sites], Stubs = [.. _stubs], Instructions = [.. _map],
             Low = low, High = Math.Max(high, low + 1), SecondFrame = high > PageSize ? secondFrame : -1,
         };
