@@ -252,32 +252,20 @@ internal sealed unsafe partial class SoftVcpu
         }
     }
 
-    /// <summary>Drops jump-cache entries that lead to a block: user code may be mapped in several places.</summary>
+    /// <summary>Drops jump-cache entries that lead to a retired block. The entry of user code looks for itself, wherever it is mapped.</summary>
     internal void ForgetBlock(TranslationBlock block)
     {
-        if ((block.Key.Mode & BlockMode.Kernel) != 0)
+        if ((block.Key.Mode & BlockMode.Kernel) == 0)
         {
-            ForgetJump(true, block.PageVa + (ulong)block.Key.Offset);
             return;
         }
-        foreach ((ulong page, long frame) in _userCode)
-        {
-            if (frame == block.Key.Frame)
-            {
-                ForgetJump(false, page + (ulong)block.Key.Offset);
-            }
-        }
-    }
-
-    /// <summary>The entries stay in the lists of filled ones but match nothing.</summary>
-    private void ForgetJump(bool kernel, ulong va)
-    {
-        ulong* first = (ulong*)(_area + VcpuArea.JumpTable(kernel) + JumpIndex(va) * 16);
+        ulong va = block.PageVa + (ulong)block.Key.Offset;
+        ulong* first = (ulong*)(_area + VcpuArea.KernelJumps + JumpIndex(va) * 16);
         if (first[0] == 0 - va)
         {
-            EmptyJump(first, VcpuArea.EmptyJump - 2);
+            EmptyJump(first, VcpuArea.EmptyJump - 2); // stays in the list of filled ones, matches nothing
         }
-        ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + Jump2Index(va) * 16);
+        ulong* second = (ulong*)(_area + VcpuArea.KernelJumps2 + Jump2Index(va) * 16);
         if (second[0] == 0 - va)
         {
             second[0] = VcpuArea.EmptyJump - 2;

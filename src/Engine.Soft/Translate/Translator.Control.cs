@@ -68,14 +68,14 @@ internal sealed unsafe partial class Translator
         _w.PatchShort(linked);
         int field = _w.PatchableJmp();
         int site = AddSite(new Site { Kind = SiteKind.FarLink, Guest = from, Next = (int)target, Field = field, Resume = frame, After = other });
-        _cold.Add(new Cold(field, false, site, 0, false, true, FarLink: true));
+        _cold.Add(new Cold(ColdKind.FarLink, field, site));
     }
 
     /// <summary>In the place of minus a frame: no page goes with it.</summary>
     public const int Unlinked = 1;
 
     /// <summary>Out of line: the stub that makes the link, and the way for other frames.</summary>
-    private void EmitFarSide(int index)
+    private void EmitFarLinkSide(int index)
     {
         Site site = _sites[index];
         EmitStub(index);
@@ -89,7 +89,10 @@ internal sealed unsafe partial class Translator
 
     private static bool IsInPage(long offset) => offset is >= 0 and < PageSize;
 
-    private static Cold LinkFrom(int field, int site) => new(field, true, site, 0, false, false);
+    private static Cold LinkFrom(int field, int site) => new(ColdKind.Link, field, site);
+
+    private static Cold ExitFrom(int field, in Instruction i, long target, bool flagsLive) =>
+        new(ColdKind.Exit, field, Target: (int)target, Poll: target <= (long)i.IP, FlagsLive: flagsLive);
 
     /// <summary>Leaves when the kick flag is set; goes on at the target then.</summary>
     private void EmitPoll(int target, bool flagsLive)
@@ -99,12 +102,12 @@ internal sealed unsafe partial class Translator
         {
             _w.Load32(Temp0, Mem.Area(VcpuArea.KickFlag));
             int quiet = _w.Jrcxz();
-            _cold.Add(new Cold(_w.Jmp(), false, site, 0, false, true));
+            _cold.Add(new Cold(ColdKind.Stub, _w.Jmp(), site));
             _w.PatchShort(quiet);
             return;
         }
         _w.CmpMem32Imm8(Mem.Area(VcpuArea.KickFlag), 0);
-        _cold.Add(new Cold(_w.Jcc(Condition.NotEqual), false, site, 0, false, false));
+        _cold.Add(new Cold(ColdKind.Stub, _w.Jcc(Condition.NotEqual), site));
     }
 
     /// <summary>Out-of-line code: miss stubs, link stubs, far sides of conditional branches.</summary>
@@ -114,37 +117,34 @@ internal sealed unsafe partial class Translator
         {
             Cold cold = _cold[n];
             _w.PatchRelative(cold.Field, _w.Length);
-            if (cold.EntryMiss)
+            switch (cold.Kind)
             {
-                EmitGuestAddress(Temp0, _key.Offset);
-                _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(false)));
-            }
-            else if (cold.FlagFreeMiss)
-            {
-                EmitFlagFreeMiss(cold.Target);
-                EmitStub(cold.Site);
-            }
-            else if (cold.FarLink)
-            {
-                EmitFarSide(cold.Site);
-            }
-            else if (cold.StackMiss)
-            {
-                EmitStackMiss(cold.Site);
-            }
-            else if (cold.Site >= 0)
-            {
-                if (cold.Patchable)
-                {
+                case ColdKind.Stub:
+                    EmitStub(cold.Site);
+                    break;
+                case ColdKind.Link:
                     Site site = _sites[cold.Site];
                     site.Field = cold.Field;
                     _sites[cold.Site] = site;
-                }
-                EmitStub(cold.Site);
-            }
-            else
-            {
-                EmitDirectExit(cold.Target, cold.Poll ? int.MaxValue : -1, cold.FlagsLive);
+                    EmitStub(cold.Site);
+                    break;
+                case ColdKind.FarLink:
+                    EmitFarLinkSide(cold.Site);
+                    break;
+                case ColdKind.StackMiss:
+                    EmitStackMiss(cold.Site);
+                    break;
+                case ColdKind.FlagFreeMiss:
+                    EmitFlagFreeMiss(cold.Target);
+                    EmitStub(cold.Site);
+                    break;
+                case ColdKind.EntryMiss:
+                    EmitGuestAddress(Temp0, _key.Offset);
+                    _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(false)));
+                    break;
+                default:
+                    EmitDirectExit(cold.Target, cold.Poll ? int.MaxValue : -1, cold.FlagsLive);
+                    break;
             }
         }
     }
@@ -169,13 +169,13 @@ internal sealed unsafe partial class Translator
             _w.PatchRelative(_w.Jcc(condition), _loopHead);
             return;
         }
-        if (target >= 0 && target < PageSize && target > (long)i.IP)
+        if (IsInPage(target) && target > (long)i.IP)
         {
             int site = AddSite(new Site { Kind = SiteKind.Link, Guest = (int)i.IP, Next = (int)target });
             _cold.Add(LinkFrom(_w.PatchableJcc(condition), site));
             return;
         }
-        _cold.Add(new Cold(_w.Jcc(condition), false, -1, (int)target, target <= (long)i.IP, flagsLive));
+        _cold.Add(ExitFrom(_w.Jcc(condition), i, target, flagsLive));
     }
 
     private void EmitConditional(int n, in Instruction i)
@@ -240,8 +240,7 @@ internal sealed unsafe partial class Translator
 
     private void EmitFarSide(in Instruction i)
     {
-        long target = Target(i);
-        _cold.Add(new Cold(_w.Jmp(), false, -1, (int)target, target <= (long)i.IP, true));
+        _cold.Add(ExitFrom(_w.Jmp(), i, Target(i), true));
     }
 
     private void EmitLoop(in Instruction i)

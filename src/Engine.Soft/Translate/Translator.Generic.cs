@@ -369,17 +369,23 @@ internal sealed unsafe partial class Translator
         }
         if (memory >= 0)
         {
-            host.SegmentPrefix = Register.None;
-            host.MemoryBase = Register.RAX + m.Base;
-            host.MemoryIndex = m.Index < 0 ? Register.None : Register.RAX + m.Index;
-            host.MemoryIndexScale = m.Scale;
-            host.MemoryDisplacement64 = (ulong)m.Displacement;
-            host.MemoryDisplSize = m.Displacement == 0 ? 0 : (sbyte)m.Displacement == m.Displacement ? 1 : 8;
+            SetMemory(ref host, m);
         }
         if (!_encoder.TryEncode(host, 0, out _, out string? error))
         {
             throw new InvalidOperationException($"software engine: cannot encode {i} ({i.Code}): {error}");
         }
+    }
+
+    /// <summary>Makes a host operand the one memory operand of an instruction.</summary>
+    private static void SetMemory(ref Instruction host, in Mem m)
+    {
+        host.SegmentPrefix = Register.None;
+        host.MemoryBase = Register.RAX + m.Base;
+        host.MemoryIndex = m.Index < 0 ? Register.None : Register.RAX + m.Index;
+        host.MemoryIndexScale = m.Scale;
+        host.MemoryDisplacement64 = (ulong)m.Displacement;
+        host.MemoryDisplSize = m.Displacement == 0 ? 0 : (sbyte)m.Displacement == m.Displacement ? 1 : 8;
     }
 
     /// <summary>

@@ -428,7 +428,7 @@ internal sealed unsafe partial class Translator
             EmitLowAddress(group);
             _w.Add64(Temp0, tag);
             _w.CmpImm64(Temp0, PageSize - span);
-            _cold.Add(new Cold(_w.Jcc(Condition.Above), false, AddSite(site), 0, false, false, StackMiss: true));
+            _cold.Add(new Cold(ColdKind.StackMiss, _w.Jcc(Condition.Above), AddSite(site)));
             return;
         }
         _w.Load64(Temp0, tag);
@@ -438,7 +438,7 @@ internal sealed unsafe partial class Translator
         _w.Pext(Temp1, Temp1, Mem.Area(VcpuArea.HighMask));
         _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
         int hit = _w.Jrcxz();
-        _cold.Add(new Cold(_w.Jmp(), false, AddSite(site), 0, false, true, StackMiss: true));
+        _cold.Add(new Cold(ColdKind.StackMiss, _w.Jmp(), AddSite(site)));
         _w.PatchShort(hit);
     }
 

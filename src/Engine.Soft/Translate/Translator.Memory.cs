@@ -145,7 +145,7 @@ internal sealed unsafe partial class Translator
         _w.And32(Temp1, VcpuArea.TlbEntries - 1);
         _w.Add64(Temp0, Mem.Area(table, Temp1, 8)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
-        _cold.Add(new Cold(_w.Jcc(Condition.Above), false, index, 0, false, false));
+        _cold.Add(new Cold(ColdKind.Stub, _w.Jcc(Condition.Above), index));
         _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
         if (wantPointer)
         {
@@ -164,7 +164,7 @@ internal sealed unsafe partial class Translator
         _w.Lea64(Temp0, Mem.At(Rdx, size - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
         int hit = _w.Jrcxz();
-        _cold.Add(new Cold(_w.Jmp(), false, index, table, false, true, FlagFreeMiss: true));
+        _cold.Add(new Cold(ColdKind.FlagFreeMiss, _w.Jmp(), index, table));
         _w.PatchShort(hit);
         _w.Load64(Temp0, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
         _w.Lea64(wantPointer ? Temp1 : Temp0, new Mem(Temp0, Rdx, 1, 0));

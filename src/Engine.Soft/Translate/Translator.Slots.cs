@@ -44,12 +44,7 @@ internal sealed unsafe partial class Translator
             }
         }
         host.SetOpKind(slot, OpKind.Memory);
-        host.SegmentPrefix = Register.None;
-        host.MemoryBase = Register.RSP;
-        host.MemoryIndex = Register.None;
-        host.MemoryIndexScale = 1;
-        host.MemoryDisplacement64 = (ulong)Slot(guest);
-        host.MemoryDisplSize = 1;
+        SetMemory(ref host, Mem.Area(Slot(guest)));
         Debug.Require(_encoder.TryEncode(host, 0, out _, out _), "encoding with a slot");
         return true;
     }

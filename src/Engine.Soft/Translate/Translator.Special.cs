@@ -225,12 +225,7 @@ internal sealed unsafe partial class Translator
         int mask = width == 8 ? VcpuArea.Mask63 : width == 4 ? VcpuArea.Mask31 : VcpuArea.Mask15;
         _w.Pext(Temp1, Temp1, Mem.Area(mask));
         Instruction host = i;
-        host.SegmentPrefix = Register.None;
-        host.MemoryBase = Register.RCX;
-        host.MemoryIndex = Register.None;
-        host.MemoryIndexScale = 1;
-        host.MemoryDisplacement64 = 0;
-        host.MemoryDisplSize = 0;
+        SetMemory(ref host, Mem.At(Temp0));
         host.SetOpRegister(1, SameWidth(i.GetOpRegister(1), Temp1));
         Debug.Require(_encoder.TryEncode(host, 0, out _, out _), "bit test encoding");
     }
@@ -259,12 +254,7 @@ internal sealed unsafe partial class Translator
         _w.PextRegister(Rax, Rax, Temp1); // the low three bits
         _w.MovImm(Rdx, 0);
         Instruction host = i;
-        host.SegmentPrefix = Register.None;
-        host.MemoryBase = Register.RCX;
-        host.MemoryIndex = Register.None;
-        host.MemoryIndexScale = 1;
-        host.MemoryDisplacement64 = 0;
-        host.MemoryDisplSize = 0;
+        SetMemory(ref host, Mem.At(Temp0));
         Debug.Require(_encoder.TryEncode(host, 0, out _, out _), "xsave encoding");
         _w.Load64(Rax, Mem.Area(VcpuArea.Borrowed));
         _w.Load64(Rdx, Mem.Area(VcpuArea.Borrowed1));

@@ -70,9 +70,32 @@ internal sealed unsafe partial class Translator
         public override void WriteByte(byte value) => writer.Byte(value);
     }
 
-    /// <summary>Out-of-line code to emit behind the block: where it is jumped from and what it is.</summary>
-    private readonly record struct Cold(int Field, bool Patchable, int Site, int Target, bool Poll, bool FlagsLive,
-        bool StackMiss = false, bool FlagFreeMiss = false, bool FarLink = false, bool EntryMiss = false);
+    private enum ColdKind
+    {
+        /// <summary>The stub of a site.</summary>
+        Stub,
+
+        /// <summary>The stub of a link site, whose field the jump's is.</summary>
+        Link,
+
+        /// <summary>What belongs to a link to another page.</summary>
+        FarLink,
+
+        /// <summary>A new page of the stack, then the stub of its site.</summary>
+        StackMiss,
+
+        /// <summary>The end of a check that kept flags, in the table at <see cref="Cold.Target"/>, then the stub of its site.</summary>
+        FlagFreeMiss,
+
+        /// <summary>The wanted address is not this block's.</summary>
+        EntryMiss,
+
+        /// <summary>On to the page offset <see cref="Cold.Target"/>.</summary>
+        Exit,
+    }
+
+    /// <summary>Out-of-line code to emit behind the block: what it is, and the field of the jump to it.</summary>
+    private readonly record struct Cold(ColdKind Kind, int Field, int Site = -1, int Target = 0, bool Poll = false, bool FlagsLive = false);
 
     public Translator(SoftEngineOptions options, Routines routines, CodeCache cache, GuestFrames frames)
     {
@@ -414,7 +437,7 @@ internal sealed unsafe partial class Translator
         }
         else
         {
-            _cold.Add(new Cold(_w.Jmp(), false, -1, 0, false, true, EntryMiss: true));
+            _cold.Add(new Cold(ColdKind.EntryMiss, _w.Jmp()));
         }
         while (_w.Length < IndirectEntryBytes(_kernel))
         {
