@@ -89,8 +89,11 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         }
     }
 
-    /// <summary>Finds or makes the translation of a physical place.</summary>
-    internal TranslationBlock GetBlock(SoftVcpu caller, in BlockKey key, ulong pageVa, long secondFrame)
+    /// <summary>
+    /// Finds or makes the translation of a physical place. <paramref name="byCache"/>: it is wanted for the jump cache, so a new one begins
+    /// with an entry for that.
+    /// </summary>
+    internal TranslationBlock GetBlock(SoftVcpu caller, in BlockKey key, ulong pageVa, long secondFrame, bool byCache)
     {
         lock (_gate)
         {
@@ -104,7 +107,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 ProtectCode(caller, secondFrame);
             }
-            block = _translator.Translate(key, pageVa, secondFrame, _blocks.ById.Count);
+            block = _translator.Translate(key, pageVa, secondFrame, _blocks.ById.Count, byCache);
             if (block == null)
             {
                 DropAll(caller);
@@ -113,7 +116,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
                 {
                     ProtectCode(caller, secondFrame);
                 }
-                block = _translator.Translate(key, pageVa, secondFrame, 0);
+                block = _translator.Translate(key, pageVa, secondFrame, 0, byCache);
                 Debug.Require(block != null, "code cache too small for one block");
             }
             if (_blocks.Add(block) is { } displaced)
@@ -121,6 +124,19 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
                 Retire(caller, displaced);
             }
             return block;
+        }
+    }
+
+    /// <summary>Where the jump cache may lead to for a block; null when there is no room to make it, or it is retired.</summary>
+    internal byte* EntryOf(TranslationBlock block)
+    {
+        lock (_gate)
+        {
+            if (block.Entry == null && block.Valid)
+            {
+                _translator.TranslateEntry(block);
+            }
+            return block.Entry;
         }
     }
 
@@ -288,9 +304,9 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     private void Retire(SoftVcpu? caller, TranslationBlock block)
     {
         block.Valid = false;
-        if (block.EntryJump != 0)
+        if (block.Entry != null && block.EntryJump != 0)
         {
-            Volatile.Write(ref block.Code[block.EntryJump], 0);
+            Volatile.Write(ref block.Entry[block.EntryJump], 0);
         }
         _blocks.Remove(block);
         foreach ((TranslationBlock from, int site) in block.Incoming)

@@ -50,25 +50,21 @@ internal sealed unsafe partial class SoftVcpu
         }
         bool missed = _missedJump;
         _missedJump = false;
-        ulong* entry = (ulong*)(_area + VcpuArea.JumpTable(kernel) + JumpIndex(rip) * 16);
-        if (entry[0] == 0 - rip)
+        ulong* entry = JumpEntry(kernel, JumpIndex(rip));
+        if (entry[VcpuArea.JumpTag / 8] == 0 - rip)
         {
-            if (kernel)
-            {
-                return (byte*)entry[1] + Translator.IndirectEntryBytes(true); // a loop polls once more
-            }
-            bool isKnown = CodePages[CodePageIndex(rip)] != VcpuArea.EmptyCodePage;
+            bool isKnown = kernel || CodePages[CodePageIndex(rip)] != VcpuArea.EmptyCodePage;
             if (!isKnown && !TryCodePage(rip, kernel, out _, out fault))
             {
                 return null;
             }
-            if (!isKnown || !missed)
+            if (kernel || !isKnown || !missed)
             {
                 _head->Temp0 = rip;
-                return (byte*)entry[1]; // which looks whether the page is its own
+                return (byte*)entry[0]; // which looks whether the page is its own
             }
         }
-        TranslationBlock? block = FindBlock(rip, BlockMode.None, out fault);
+        TranslationBlock? block = FindBlock(rip, BlockMode.None, true, out fault);
         if (block == null)
         {
             return null;
@@ -84,6 +80,9 @@ internal sealed unsafe partial class SoftVcpu
         return block.Local;
     }
 
+    /// <summary>The code of a jump-cache entry; <see cref="VcpuArea.JumpTag"/> bytes further is minus its address.</summary>
+    private ulong* JumpEntry(bool kernel, int index) => (ulong*)(_area + VcpuArea.JumpTable(kernel)) + index;
+
     private static int JumpIndex(ulong va) => (int)(va >> 2) & (VcpuArea.JumpEntries - 1);
 
     private static int Jump2Index(ulong va) => (int)((va + (va >> VcpuArea.Jump2Shift)) & VcpuArea.Jump2Mask);
@@ -91,17 +90,18 @@ internal sealed unsafe partial class SoftVcpu
     private void FillJump(bool kernel, ulong rip, TranslationBlock block)
     {
         int index = JumpIndex(rip);
-        if (index == 0)
+        byte* code = _engine.EntryOf(block);
+        if (index == 0 || code == null)
         {
             return; // entry 0 must never match: kicks send every look-up there
         }
-        ulong* entry = (ulong*)(_area + VcpuArea.JumpTable(kernel) + index * 16);
-        if (entry[0] == VcpuArea.EmptyJump)
+        ulong* entry = JumpEntry(kernel, index);
+        if (entry[VcpuArea.JumpTag / 8] == VcpuArea.EmptyJump)
         {
             (kernel ? _kernelFilled : _userFilled).Add(index);
         }
-        entry[0] = 0 - rip;
-        entry[1] = (ulong)block.Code;
+        entry[VcpuArea.JumpTag / 8] = 0 - rip;
+        entry[0] = (ulong)code;
         int index2 = Jump2Index(rip);
         ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index2 * 16);
         if (index2 != 0)
@@ -111,11 +111,11 @@ internal sealed unsafe partial class SoftVcpu
                 (kernel ? _kernelFilled2 : _userFilled2).Add(index2);
             }
             second[0] = 0 - rip;
-            second[1] = (ulong)block.Code;
+            second[1] = (ulong)code;
         }
     }
 
-    private TranslationBlock? FindBlock(ulong rip, BlockMode extra, out VcpuExit fault)
+    private TranslationBlock? FindBlock(ulong rip, BlockMode extra, bool byCache, out VcpuExit fault)
     {
         Counters.BlocksFound++;
         BlockMode mode = CurrentMode | extra;
@@ -133,7 +133,7 @@ internal sealed unsafe partial class SoftVcpu
         }
         _head->CodeBase_ = rip & ~0xfffUL;
         ulong pageVa = kernel ? rip & ~0xfffUL : 0;
-        return _engine.GetBlock(this, new BlockKey(frame, offset, mode), pageVa, second);
+        return _engine.GetBlock(this, new BlockKey(frame, offset, mode), pageVa, second, byCache);
     }
 
     /// <summary>Frame of an executable page, by the tables of the mode.</summary>
@@ -179,17 +179,16 @@ internal sealed unsafe partial class SoftVcpu
 
     private void EmptyJump(ulong* entry, ulong tag)
     {
-        entry[0] = tag;
-        entry[1] = (ulong)_engine.Routines.JumpEmpty;
+        entry[VcpuArea.JumpTag / 8] = tag;
+        entry[0] = (ulong)_engine.Routines.JumpEmpty;
     }
 
     private void ClearJumps(bool kernel)
     {
         List<int> filled = kernel ? _kernelFilled : _userFilled;
-        byte* table = _area + VcpuArea.JumpTable(kernel);
         foreach (int index in filled)
         {
-            EmptyJump((ulong*)(table + index * 16), VcpuArea.EmptyJump);
+            EmptyJump(JumpEntry(kernel, index), VcpuArea.EmptyJump);
         }
         filled.Clear();
         List<int> filled2 = kernel ? _kernelFilled2 : _userFilled2;
@@ -260,8 +259,8 @@ internal sealed unsafe partial class SoftVcpu
             return;
         }
         ulong va = block.PageVa + (ulong)block.Key.Offset;
-        ulong* first = (ulong*)(_area + VcpuArea.KernelJumps + JumpIndex(va) * 16);
-        if (first[0] == 0 - va)
+        ulong* first = JumpEntry(true, JumpIndex(va));
+        if (first[VcpuArea.JumpTag / 8] == 0 - va)
         {
             EmptyJump(first, VcpuArea.EmptyJump - 2); // stays in the list of filled ones, matches nothing
         }

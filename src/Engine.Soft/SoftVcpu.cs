@@ -60,6 +60,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Mask31_ = 31;
         _head->Mask15_ = 15;
         _head->HighMask_ = ~0xfffUL;
+        _head->StackSlotMask_ = ~0xff8UL;
         _head->TlbMask_ = (VcpuArea.TlbEntries - 1UL) << 12;
         _head->CodePageMask_ = (VcpuArea.CodePageEntries - 1UL) << 12;
         new Span<ulong>(CodePages, VcpuArea.CodePageEntries).Fill(VcpuArea.EmptyCodePage);
@@ -75,9 +76,10 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             _tlb[table] = new TlbTable(_area + VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
         }
         ForgetStacks();
-        for (int n = 0; n < 2 * VcpuArea.JumpEntries; n++)
+        for (int n = 0; n < VcpuArea.JumpEntries; n++)
         {
-            EmptyJump((ulong*)(_area + VcpuArea.KernelJumps + n * 16), VcpuArea.EmptyJump);
+            EmptyJump(JumpEntry(true, n), VcpuArea.EmptyJump);
+            EmptyJump(JumpEntry(false, n), VcpuArea.EmptyJump);
         }
     }
 
@@ -303,7 +305,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
 
     private bool HandleLink(TranslationBlock from, int site, ref VcpuExit exit)
     {
-        TranslationBlock? to = FindBlock(_head->Registers.Rip, BlockMode.None, out exit);
+        TranslationBlock? to = FindBlock(_head->Registers.Rip, BlockMode.None, false, out exit);
         if (to == null)
         {
             return true;
@@ -335,13 +337,14 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         ulong start = site.Register == Translator.RipBase ? page : _head->Registers.Gpr[site.Register];
         ulong va = start + _head->Registers.Gpr[site.Index] * site.Scale + (ulong)site.Value;
         bool crosses = (va & 4095) + site.Size > GuestFrames.PageSize;
-        if (!crosses && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
+        bool misaligned = site.Aligned && va % 8 != 0;
+        if (!crosses && !misaligned && FillTlb(va, stack || site.Write, kernel, out exit) == MissResult.Filled)
         {
             _resume = block.Code + site.Resume;
             return false;
         }
         Counters.Ungrouped++;
-        TranslationBlock? ungrouped = FindBlock(_head->Registers.Rip, BlockMode.Ungrouped, out exit);
+        TranslationBlock? ungrouped = FindBlock(_head->Registers.Rip, BlockMode.Ungrouped, false, out exit);
         if (ungrouped == null)
         {
             return true;

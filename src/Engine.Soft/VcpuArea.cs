@@ -20,8 +20,14 @@ internal static class VcpuArea
     public const int TlbHost = TlbEntries * 8;
     public const int TlbTableBytes = TlbEntries * 16;
 
-    /// <summary>Entries of each jump cache; 16 bytes each: minus the guest address, code. The code of an empty entry is a routine.</summary>
+    /// <summary>
+    /// Entries of each jump cache: first the code of all, then minus their guest addresses; 8 bytes each. The code of an empty entry is a
+    /// routine.
+    /// </summary>
     public const int JumpEntries = 32768;
+
+    /// <summary>Distance of an entry's minus guest address from its code.</summary>
+    public const int JumpTag = JumpEntries * 8;
     public const int JumpTableBytes = JumpEntries * 16;
 
     /// <summary>Bits of a guest address that select a jump-cache entry (by PEXT).</summary>
@@ -69,6 +75,7 @@ internal static class VcpuArea
         [FieldOffset(HighMask)] public ulong HighMask_;
         [FieldOffset(TlbMask)] public ulong TlbMask_;
         [FieldOffset(CodePageMask)] public ulong CodePageMask_;
+        [FieldOffset(StackSlotMask)] public ulong StackSlotMask_;
         [FieldOffset(WideVectors)] public byte WideVectors_;
         [FieldOffset(StackTag)] public ulong UserStackTag;
         [FieldOffset(StackDelta)] public ulong UserStackDelta;
@@ -99,12 +106,15 @@ internal static class VcpuArea
     public const int Borrowed = 0x1c0, Borrowed1 = 0x1c8, Borrowed2 = 0x1d0, CallTarget = 0x1d8, Spill2 = 0x1e0;
     public const int Mask63 = 0x1e8, Mask31 = 0x1f0, Mask15 = 0x1f8;
 
+    /// <summary>Constant: the bits of a distance from the stack's page that an aligned stack slot in that page has not.</summary>
+    public const int StackSlotMask = 0x208;
+
     /// <summary>Byte: not zero when a vector register may have something in its upper half.</summary>
     public const int WideVectors = 0x200;
 
     /// <summary>Host addresses of the other groups.</summary>
-    private const int OtherGroupSlots = 0x208;
-    public const int GroupSlots = 8;
+    private const int OtherGroupSlots = 0x210;
+    public const int GroupSlots = 7;
 
     /// <summary>Offset of the host address of the n-th group of a block.</summary>
     public static int GroupSlot(int n) => n < NearGroupSlots ? FirstGroupSlots + 8 * n : OtherGroupSlots + 8 * (n - NearGroupSlots);

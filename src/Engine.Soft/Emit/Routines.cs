@@ -67,8 +67,11 @@ internal sealed unsafe class Routines
         LoadX87 = Place(AssembleLoadX87);
         EnterMmx = Place(a => { a.movd(eax, mm0); a.ret(); });
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
-        _kernelStack = Place(a => AssembleStackRefill(a, true));
-        _userStack = Place(a => AssembleStackRefill(a, false));
+        for (int n = 0; n < _stacks.Length; n++)
+        {
+            bool ofKernel = (n & 1) != 0, aligned = (n & 2) != 0;
+            _stacks[n] = Place(a => AssembleStackRefill(a, ofKernel, aligned));
+        }
         for (int n = 0; n < _splitIn.Length; n++)
         {
             bool ofKernel = (n & 1) != 0, write = (n & 2) != 0;
@@ -101,9 +104,9 @@ internal sealed unsafe class Routines
     /// Called with TEMP0 = lowest address of a stack group and TEMP1 = 4096 - its span: takes the page from the write
     /// TLB as the stack's page. Returns TEMP0 = 0, or 1 when it is not there or the range crosses a page. Keeps flags.
     /// </summary>
-    public byte* StackRefill(bool kernel) => kernel ? _kernelStack : _userStack;
+    public byte* StackRefill(bool kernel, bool aligned) => _stacks[(kernel ? 1 : 0) + (aligned ? 2 : 0)];
 
-    private readonly byte* _kernelStack, _userStack;
+    private readonly byte*[] _stacks = new byte*[4];
 
     private readonly byte*[] _splitIn = new byte*[4];
 
@@ -291,8 +294,7 @@ internal sealed unsafe class Routines
         {
             // When the first level does know the address, its page is not known any more, or the block is retired: C# has to look.
             a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
-            a.lea(r11, __[r11 + r11]);
-            a.mov(rdx, __qword_ptr[rsp + r11 * 8 + first]);
+            a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (first + VcpuArea.JumpTag)]);
             a.lea(rcx, __[rcx + rdx]);
             a.jrcxz(known);
             a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
@@ -324,16 +326,15 @@ internal sealed unsafe class Routines
         a.mov(rcx, __qword_ptr[rsp + r11 * 8 + (second + 8)]); // code; rdx: minus the address
         a.mov(r11, __qword_ptr[rsp + VcpuArea.Spill1]);
         a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
-        a.lea(r11, __[r11 + r11]);
         a.mov(__qword_ptr[rsp + VcpuArea.Target], rcx);
         a.mov(rcx, r11);
         a.jrcxz(kicked); // kicked after all
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Target]);
-        a.mov(__qword_ptr[rsp + r11 * 8 + first], rdx);
-        a.mov(__qword_ptr[rsp + r11 * 8 + (first + 8)], rcx);
+        a.mov(__qword_ptr[rsp + r11 * 8 + (first + VcpuArea.JumpTag)], rdx);
+        a.mov(__qword_ptr[rsp + r11 * 8 + first], rcx);
         a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
-        a.jmp(__qword_ptr[rsp + r11 * 8 + (first + 8)]);
+        a.jmp(__qword_ptr[rsp + r11 * 8 + first]);
     }
 
     private static AssemblerRegisterXMM Xmm(int i) => i switch
@@ -348,7 +349,7 @@ internal sealed unsafe class Routines
         8 => ymm8, 9 => ymm9, 10 => ymm10, 11 => ymm11, 12 => ymm12, 13 => ymm13, 14 => ymm14, _ => ymm15,
     };
 
-    private static void AssembleStackRefill(Assembler a, bool kernel)
+    private static void AssembleStackRefill(Assembler a, bool kernel, bool aligned)
     {
         Label fail = a.CreateLabel(), end = a.CreateLabel();
         int table = Called + VcpuArea.WriteTable(kernel);
@@ -362,6 +363,11 @@ internal sealed unsafe class Routines
         a.add(rcx, __qword_ptr[rsp + rdx * 8 + table]);
         a.cmp(rcx, r11);
         a.ja(fail);
+        if (aligned)
+        {
+            a.test(ecx, 7);
+            a.jnz(fail);
+        }
         a.mov(rcx, __qword_ptr[rsp + rdx * 8 + table]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackTagOf(kernel)], rcx);
         a.add(rcx, __qword_ptr[rsp + rdx * 8 + (table + VcpuArea.TlbHost)]);

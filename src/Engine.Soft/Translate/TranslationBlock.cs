@@ -73,6 +73,9 @@ internal struct Site
 
     /// <summary>The check kept flags: the address is in spill slot 1.</summary>
     public bool FlagFree;
+
+    /// <summary>The check takes only addresses that are multiples of 8.</summary>
+    public bool Aligned;
     public byte Length;
 
     /// <summary>The stub goes to code made later, for operands in two pages.</summary>
@@ -112,12 +115,15 @@ internal sealed unsafe class TranslationBlock
     public required ulong PageVa { get; init; }
     public required byte* Code { get; init; }
 
-    /// <summary>Entry that does not set the page base.</summary>
+    /// <summary>Where links lead to, which know that the block is the right one.</summary>
     public required byte* Local { get; init; }
+
+    /// <summary>Where the jump cache leads to; null until somebody jumps here by it.</summary>
+    public byte* Entry { get; set; }
     public required int CodeBytes { get; init; }
 
-    /// <summary>Host offset of the rel8 field that a retired block of user code makes 0, so that its entry never goes on; 0 in kernel code.</summary>
-    public required int EntryJump { get; init; }
+    /// <summary>Place in the entry of the rel8 field that a retired block of user code makes 0, so that it never goes on; 0 in kernel code.</summary>
+    public int EntryJump { get; set; }
     public required Site[] Sites { get; init; }
 
     /// <summary>(host offset &lt;&lt; 16 | guest page offset) of every instruction, ascending.</summary>

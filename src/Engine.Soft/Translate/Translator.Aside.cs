@@ -5,8 +5,9 @@ using static Ryokan.Engine.Soft.Emit.HostRegisters;
 namespace Ryokan.Engine.Soft.Translate;
 
 /// <summary>
-/// Code that is made for a site after its block, when an operand there first turned out to lie in two pages. The site's stub then calls it
-/// instead of the exit. Each piece ends in a stub of its own for what C# has to do all the same.
+/// Code that is made after its block: an entry, when the jump cache first is to lead there, and what a site needs when an operand there first
+/// turned out to lie in two pages. The site's stub then calls that instead of the exit, and it ends in a stub of its own for what C# has to do
+/// all the same.
 /// </summary>
 internal sealed unsafe partial class Translator
 {
@@ -19,12 +20,30 @@ internal sealed unsafe partial class Translator
         _pageVa = block.PageVa;
         _kernel = (_key.Mode & BlockMode.Kernel) != 0;
         _long = (_key.Mode & BlockMode.Long) != 0;
-        _temp1Group = None;
+        _temp0Group = _temp1Group = None;
         _pendingStack = 0;
         _w.Reset();
         _external.Clear();
         _siteWords.Clear();
+        _cold.Clear();
+    }
+
+    private void BeginAtStub(TranslationBlock block)
+    {
+        BeginAside(block);
         _w.Lea64(Rsp, Mem.At(Rsp, 8)); // the stub's call
+    }
+
+    /// <summary>Gives a block the entry that the jump cache leads to, if there is room.</summary>
+    public void TranslateEntry(TranslationBlock block)
+    {
+        BeginAside(block);
+        _entryJump = 0;
+        EmitEntry();
+        _external.Add((_w.Jmp(), (nint)block.Local));
+        EmitCold();
+        block.Entry = FinishAside();
+        block.EntryJump = _entryJump;
     }
 
     /// <summary>The exit of a site, as its first stub was.</summary>
@@ -57,7 +76,7 @@ internal sealed unsafe partial class Translator
     public byte* TranslateCrossing(TranslationBlock block, int siteIndex, out int fallback, out int field)
     {
         ref Site site = ref block.Sites[siteIndex];
-        BeginAside(block);
+        BeginAtStub(block);
         EmitBasePlus(site.Register, site.Index, site.Scale, (int)site.Value);
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.PageOffsetMask));
         _w.Lea64(Temp0, Mem.At(Temp0, site.Size - 1));
@@ -76,7 +95,7 @@ internal sealed unsafe partial class Translator
         ref Site site = ref block.Sites[siteIndex];
         bytes = 0;
         LoadBytes(block.Key.Frame, block.SecondFrame);
-        BeginAside(block);
+        BeginAtStub(block);
         TryDecode(site.Guest, out Instruction i, out _, PageSize + 16);
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
         if (site.FlagFree)

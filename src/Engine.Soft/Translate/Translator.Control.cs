@@ -14,16 +14,16 @@ internal sealed unsafe partial class Translator
     private void EmitJumpCache()
     {
         _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.JumpMaskNow));
-        _w.Lea64(Temp1, new Mem(Temp1, Temp1, 1, 0));
-        _w.JmpMem(Mem.Area(VcpuArea.JumpTable(_kernel) + 8, Temp1, 8)); // which checks that it was meant: EmitIndirectEntry
+        _w.JmpMem(Mem.Area(VcpuArea.JumpTable(_kernel), Temp1, 8)); // which checks that it was meant: EmitEntry
     }
 
     /// <summary>Goes on at a page offset, unconditionally. <paramref name="from"/>: offset of the jump.</summary>
     private void EmitDirectExit(long target, int from, bool flagsLive, bool byCache = false)
     {
+        bool poll = target <= from || (OwesPoll && from >= 0);
         if (!IsInPage(target) && CanLinkFar)
         {
-            if (target <= from)
+            if (poll)
             {
                 EmitPoll((int)target, flagsLive);
             }
@@ -42,7 +42,7 @@ internal sealed unsafe partial class Translator
             _w.PatchRelative(_w.Jmp(), _loopHead);
             return;
         }
-        if (target <= from)
+        if (poll)
         {
             EmitPoll((int)target, flagsLive);
         }
@@ -91,8 +91,8 @@ internal sealed unsafe partial class Translator
 
     private static Cold LinkFrom(int field, int site) => new(ColdKind.Link, field, site);
 
-    private static Cold ExitFrom(int field, in Instruction i, long target, bool flagsLive) =>
-        new(ColdKind.Exit, field, Target: (int)target, Poll: target <= (long)i.IP, FlagsLive: flagsLive);
+    private Cold ExitFrom(int field, in Instruction i, long target, bool flagsLive) =>
+        new(ColdKind.Exit, field, Target: (int)target, Poll: target <= (long)i.IP || OwesPoll, FlagsLive: flagsLive);
 
     /// <summary>Leaves when the kick flag is set; goes on at the target then.</summary>
     private void EmitPoll(int target, bool flagsLive)
@@ -169,7 +169,7 @@ internal sealed unsafe partial class Translator
             _w.PatchRelative(_w.Jcc(condition), _loopHead);
             return;
         }
-        if (IsInPage(target) && target > (long)i.IP)
+        if (IsInPage(target) && target > (long)i.IP && !OwesPoll)
         {
             int site = AddSite(new Site { Kind = SiteKind.Link, Guest = (int)i.IP, Next = (int)target });
             _cold.Add(LinkFrom(_w.PatchableJcc(condition), site));

@@ -13,10 +13,12 @@ internal sealed unsafe partial class Translator
 {
     private readonly InstructionInfoFactory _info = new();
 
-    /// <param name="temp1Group">group whose delta TEMP1 holds</param>
-    private void EmitGeneric(in Instruction i, bool flagsLive, int temp1Group)
+    /// <param name="temp0Group">group whose host address TEMP0 holds</param>
+    /// <param name="temp1Group">group whose host address or delta TEMP1 holds</param>
+    private void EmitGeneric(in Instruction i, bool flagsLive, int temp0Group, int temp1Group)
     {
         int memory = MemoryOperand(i);
+        bool leavesTemp0 = LeavesTemp0(i);
         if (memory < 0)
         {
             int before = _w.Length;
@@ -26,13 +28,15 @@ internal sealed unsafe partial class Translator
             {
                 _w.AlignPair(before);
             }
+            _temp0Group = leavesTemp0 ? temp0Group : None;
             _temp1Group = untouched ? temp1Group : None;
             return;
         }
         if (_operandGroup[_now] >= 0)
         {
+            _temp0Group = leavesTemp0 ? temp0Group : None;
             _temp1Group = temp1Group;
-            Mem grouped = EmitGrouped(i, _operandGroup[_now], (int)i.MemoryDisplacement64, flagsLive);
+            Mem grouped = EmitGrouped(i, _operandGroup[_now], (int)i.MemoryDisplacement64, flagsLive, leavesTemp0);
             _temp1Group = EmitOperation(i, memory, grouped) ? _temp1Group : None;
             return;
         }
@@ -49,6 +53,21 @@ internal sealed unsafe partial class Translator
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
         EmitOperation(i, memory, m);
         SetAfter(index);
+    }
+
+    /// <summary>An instruction that only its own registers are touched by, all of which the translator holds in registers.</summary>
+    private static bool LeavesTemp0(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Register && IsGpr(i.GetOpRegister(n))
+                && (Of(GprNumber(i.GetOpRegister(n))) < 0 || IsHighByte(i.GetOpRegister(n))))
+            {
+                return false;
+            }
+        }
+        return !CountInCl(i) && i.Mnemonic is not (Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b or Mnemonic.Pcmpistri or Mnemonic.Pcmpestri
+            or Mnemonic.Vpcmpistri or Mnemonic.Vpcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Vpcmpestri64);
     }
 
     private static int MemoryOperand(in Instruction i)

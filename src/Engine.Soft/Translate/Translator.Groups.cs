@@ -58,6 +58,9 @@ internal sealed unsafe partial class Translator
     /// <summary>Group whose host address (the stack: host - guest address) is in TEMP1, or none.</summary>
     private int _temp1Group = None;
 
+    /// <summary>The group, but none of the stack, whose host address TEMP0 holds; the second of two that take turns.</summary>
+    private int _temp0Group = None;
+
     private readonly Dictionary<Address, int> _open = [];
 
     /// <summary>What accesses of one group have in common: the registers in their versions, and the kind.</summary>
@@ -189,6 +192,7 @@ internal sealed unsafe partial class Translator
     {
         ref Group group = ref _groups[g];
         group.Emitted = true;
+        _temp0Group = None;
         if (group.IsStack)
         {
             EmitStackCheck(i, group, flagsLive);
@@ -364,15 +368,24 @@ internal sealed unsafe partial class Translator
 
     /// <summary>
     /// Host operand of an access in a group; emits the group's check when this is its first access. TEMP1 then holds the group's host
-    /// address, for the stack the difference between host and guest addresses.
+    /// address, for the stack the difference between host and guest addresses; or TEMP0 does, when that may be and TEMP1 holds another's.
     /// </summary>
-    private Mem EmitGrouped(in Instruction i, int g, int displacement, bool flagsLive)
+    private Mem EmitGrouped(in Instruction i, int g, int displacement, bool flagsLive, bool mayUseTemp0 = false)
     {
         ref Group group = ref _groups[g];
         bool stack = group.IsStack;
         if (!group.Emitted)
         {
             EmitFirstCheck(i, g, flagsLive);
+        }
+        if (mayUseTemp0 && !stack && _temp1Group != g && (_temp0Group == g || _temp1Group != None))
+        {
+            if (_temp0Group != g)
+            {
+                _w.Load64(Temp0, Mem.Area(group.Slot));
+                _temp0Group = g;
+            }
+            return Mem.At(Temp0, _operandLow[_now] - group.Low);
         }
         if (_temp1Group != g)
         {
@@ -421,6 +434,7 @@ internal sealed unsafe partial class Translator
         Site site = SiteOf(i, SiteKind.StackGroup, span);
         site.Resume = start;
         site.FlagFree = flagsLive;
+        site.Aligned = flagsLive && _long && span == 8;
         site.Register = (byte)group.Base;
         site.Value = group.Low - group.FirstOffset;
         if (!flagsLive)
@@ -433,10 +447,17 @@ internal sealed unsafe partial class Translator
         }
         _w.Load64(Temp0, tag);
         _w.Lea64(Temp0, new Mem(GuestRsp, Temp0, 1, (int)site.Value)); // offset in the page on a hit
-        _w.Lea64(Temp1, Mem.At(Temp0, span - 1));
-        _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
-        _w.Pext(Temp1, Temp1, Mem.Area(VcpuArea.HighMask));
-        _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
+        if (site.Aligned)
+        {
+            _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.StackSlotMask));
+        }
+        else
+        {
+            _w.Lea64(Temp1, Mem.At(Temp0, span - 1));
+            _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
+            _w.Pext(Temp1, Temp1, Mem.Area(VcpuArea.HighMask));
+            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, 0));
+        }
         int hit = _w.Jrcxz();
         _cold.Add(new Cold(ColdKind.StackMiss, _w.Jmp(), AddSite(site)));
         _w.PatchShort(hit);
@@ -448,7 +469,7 @@ internal sealed unsafe partial class Translator
         Site site = _sites[index];
         _w.Lea64(Temp0, Mem.At(GuestRsp, (int)site.Value));
         _w.MovImm(Temp1, (ulong)(PageSize - site.Size));
-        _external.Add((_w.Call(), (nint)_routines.StackRefill(_kernel)));
+        _external.Add((_w.Call(), (nint)_routines.StackRefill(_kernel, site.Aligned)));
         int again = _w.Jrcxz();
         EmitStub(index);
         _w.PatchShort(again);

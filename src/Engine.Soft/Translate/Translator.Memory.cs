@@ -132,7 +132,7 @@ internal sealed unsafe partial class Translator
     /// <summary>The same; with <paramref name="wantPointer"/> TEMP1 = the host address instead.</summary>
     private Mem EmitCheck(ref Site site, int start, bool flagsLive, bool wantPointer, out int index)
     {
-        _temp1Group = None;
+        _temp0Group = _temp1Group = None;
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
         site.FlagFree = flagsLive;
         site.Resume = start;
@@ -141,8 +141,15 @@ internal sealed unsafe partial class Translator
         {
             return EmitFlagFreeCheck(index, table, site.Size, wantPointer);
         }
-        _w.Rorx32(Temp1, Temp0, 12);
-        _w.And32(Temp1, VcpuArea.TlbEntries - 1);
+        if (_isLoop)
+        {
+            _w.Rorx32(Temp1, Temp0, 12);
+            _w.And32(Temp1, VcpuArea.TlbEntries - 1);
+        }
+        else
+        {
+            _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
+        }
         _w.Add64(Temp0, Mem.Area(table, Temp1, 8)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
         _cold.Add(new Cold(ColdKind.Stub, _w.Jcc(Condition.Above), index));

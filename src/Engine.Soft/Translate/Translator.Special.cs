@@ -178,7 +178,7 @@ internal sealed unsafe partial class Translator
     {
         if (i.GetOpKind(0) != OpKind.Memory || i.GetOpKind(1) != OpKind.Register)
         {
-            EmitGeneric(i, flagsLive, None);
+            EmitGeneric(i, flagsLive, None, None);
             return;
         }
         int width = i.MemorySize.GetSize();

@@ -113,15 +113,16 @@ internal sealed unsafe partial class Translator
     /// <summary>
     /// Translates from <paramref name="key"/> on; null when the code cache is full.
     /// <paramref name="pageVa"/>: address of the page for kernel code, else 0;
-    /// <paramref name="secondFrame"/>: frame of the next page, or -1 when it is not mapped.
+    /// <paramref name="secondFrame"/>: frame of the next page, or -1 when it is not mapped; <paramref name="withEntry"/>: the jump cache is to
+    /// lead here.
     /// </summary>
-    public TranslationBlock? Translate(in BlockKey key, ulong pageVa, long secondFrame, int id)
+    public TranslationBlock? Translate(in BlockKey key, ulong pageVa, long secondFrame, int id, bool withEntry)
     {
         _key = key;
         _pageVa = pageVa;
         _kernel = (key.Mode & BlockMode.Kernel) != 0;
         _long = (key.Mode & BlockMode.Long) != 0;
-        _temp1Group = None;
+        _temp0Group = _temp1Group = None;
         _pendingStack = 0;
         LoadBytes(key.Frame, secondFrame);
         DecodeBlock(secondFrame >= 0);
@@ -136,16 +137,17 @@ internal sealed unsafe partial class Translator
         _cold.Clear();
         _external.Clear();
         _siteWords.Clear();
-        EmitIndirectEntry();
+        _entryJump = 0;
+        if (withEntry)
+        {
+            EmitEntry();
+        }
         EmitLoopHead();
         int local = _w.Length;
         EmitBody();
         EmitCold();
-        return Finish(local, secondFrame, id);
+        return Finish(withEntry, local, secondFrame, id);
     }
-
-    /// <summary>Length of the entry that the jump cache leads to.</summary>
-    public static int IndirectEntryBytes(bool kernel) => kernel ? 24 : 44;
 
     /// <summary>Host offset of the rel8 field behind which user code's entry goes on; 0 in kernel code.</summary>
     private int _entryJump;
@@ -184,6 +186,7 @@ internal sealed unsafe partial class Translator
         _flowsOut = true;
         _nextCrosses = false;
         _rounds = 1;
+        _turnsBack = int.MaxValue;
         int position = _key.Offset, branches = 0;
         int most = (_key.Mode & BlockMode.SingleStep) != 0 ? 1 : MaxInstructions;
         while (_count < most)
@@ -241,12 +244,20 @@ internal sealed unsafe partial class Translator
                 return _options.Superblocks && ++branches < MaxBranches && !Is16BitBranch(instruction);
             case FlowControl.UnconditionalBranch when _options.Superblocks && IsNear(instruction):
                 long target = Target(instruction);
-                if (++branches < MaxBranches && target >= 0 && target < PageSize && target > next - instruction.Length)
+                if (++branches >= MaxBranches || !IsInPage(target))
                 {
-                    next = (int)target;
-                    return true;
+                    return false;
                 }
-                return false;
+                if (target <= next - instruction.Length)
+                {
+                    if (_turnsBack != int.MaxValue || IsDecoded((int)target))
+                    {
+                        return false;
+                    }
+                    _turnsBack = _count;
+                }
+                next = (int)target;
+                return true;
             case FlowControl.Next:
                 return !EndsBlock(instruction);
             default:
@@ -255,6 +266,26 @@ internal sealed unsafe partial class Translator
     }
 
     private int _rounds;
+
+    /// <summary>
+    /// First instruction behind a backward jump that translation followed: the way out of the block looks for a kick in its stead. One in a
+    /// block, so that what loops come back to is copied at most once into each way back.
+    /// </summary>
+    private int _turnsBack;
+
+    private bool OwesPoll => _now >= _turnsBack;
+
+    private bool IsDecoded(int position)
+    {
+        for (int n = 0; n < _count; n++)
+        {
+            if (Position(n) == position)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
 
     /// <summary>
     /// A branch back to the block's beginning behind which another round of the loop is put: what the rounds access through one register
@@ -401,15 +432,13 @@ internal sealed unsafe partial class Translator
     // ---- emission ------------------------------------------------------------------------------------
 
     /// <summary>
-    /// Where the jump cache leads to, with the wanted address in TEMP0 and the doubled index of the entry in TEMP1: goes on only when this
-    /// block is at that address, and sets the page base of position-independent code. User code looks whether the address's page is its
+    /// Where the jump cache leads to, with the wanted address in TEMP0: goes on only when this block is at that address, and sets the page base of position-independent code. User code looks whether the address's page is its
     /// frame now, so its entries in the jump cache outlive switches of address spaces. Touches no flag.
     /// </summary>
-    private void EmitIndirectEntry()
+    private void EmitEntry()
     {
         ulong minus = 0 - (_pageVa + (ulong)_key.Offset);
         int there;
-        _entryJump = 0;
         if (_kernel && (long)minus == (int)minus)
         {
             _w.Lea64(Temp0, Mem.At(Temp0, (int)minus));
@@ -439,12 +468,7 @@ internal sealed unsafe partial class Translator
         {
             _cold.Add(new Cold(ColdKind.EntryMiss, _w.Jmp()));
         }
-        while (_w.Length < IndirectEntryBytes(_kernel))
-        {
-            _w.Byte(0x90); // never run
-        }
         _w.PatchShort(there);
-        Debug.Require(_w.Length == IndirectEntryBytes(_kernel), "indirect entry length");
     }
 
     private bool IsLoop()
@@ -509,12 +533,12 @@ internal sealed unsafe partial class Translator
 
     private void EmitInstruction(int n, in Instruction i)
     {
-        int keep = _temp1Group;
-        _temp1Group = None;
+        int keep = _temp1Group, keep0 = _temp0Group;
+        _temp0Group = _temp1Group = None;
         switch (InstructionClass.RuleOf(i))
         {
             case Rule.Nop:
-                _temp1Group = keep;
+                (_temp0Group, _temp1Group) = (keep0, keep);
                 break;
             case Rule.Slow:
                 EmitSlow(i);
@@ -529,10 +553,11 @@ internal sealed unsafe partial class Translator
                 }
                 else
                 {
-                    EmitGeneric(i, _liveIn[n] != 0, keep);
+                    EmitGeneric(i, _liveIn[n] != 0, keep0, keep);
                 }
                 break;
             default:
+                _temp0Group = i.IsJccShortOrNear ? keep0 : None;
                 _temp1Group = LeavesTemp1(i) ? keep : None;
                 EmitSpecial(n, i);
                 break;
@@ -583,7 +608,7 @@ internal sealed unsafe partial class Translator
         _w.Int32(site);
     }
 
-    private TranslationBlock? Finish(int local, long secondFrame, int id)
+    private TranslationBlock? Finish(bool withEntry, int local, long secondFrame, int id)
     {
         int length = _w.Length;
         byte* code = _cache.TryAllocate(length);
@@ -610,7 +635,8 @@ internal sealed unsafe partial class Translator
         }
         return new TranslationBlock
         {
-            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length, EntryJump = _entryJump,
+            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length,
+            Entry = withEntry ? code : null, EntryJump = _entryJump,
             Sites = [.. _sites], Stubs = [.. _stubs], Instructions = [.. _map],
             Low = low, High = Math.Max(high, low + 1), SecondFrame = high > PageSize ? secondFrame : -1,
         };
