@@ -89,12 +89,11 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
         ImageRequest request, IReadOnlyList<string> sources, string work, string target, TextWriter log)
     {
         string tree = Path.Combine(work, "tree.tar"), files = Path.Combine(work, "files.tar");
-        string list = Path.Combine(work, "sources.list"), raw = Path.Combine(work, "root.img");
+        string raw = Path.Combine(work, "root.img");
         Guid uuid = Guid.NewGuid();
-        File.WriteAllLines(list, sources);
         // What unpacks runs as another user where namespaces are used.
         File.SetUnixFileMode(work, (UnixFileMode)0b111_101_101);
-        SystemFiles.Write(files, request, uuid, sources);
+        SystemFiles.Write(files, request, uuid);
         HostProgram.RunLogged("mmdebstrap",
         [
             $"--mode={(Environment.IsPrivilegedProcess ? "root" : "unshare")}", "--variant=minbase",
@@ -104,7 +103,8 @@ public sealed class ImageBuilder(ImageStore store, Action<string> progress)
             // Root has no password: it comes in by ssh key, or on the console.
             "--customize-hook=chroot \"$1\" passwd -d root",
             "--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*_key*",
-            request.Release, tree, list,
+            // Lines, not a file of them: those it writes to the guest's sources.list.
+            request.Release, tree, .. sources,
         ], log, progress);
         progress("making the root file system");
         MakeFileSystem(request, work, (tree, files, raw), uuid, log);

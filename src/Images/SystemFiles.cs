@@ -22,7 +22,7 @@ internal static class SystemFiles
 
     private const UnixFileMode PrivateFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
-    public static void Write(string path, ImageRequest request, Guid rootUuid, IReadOnlyList<string> sources)
+    public static void Write(string path, ImageRequest request, Guid rootUuid)
     {
         using FileStream file = File.Create(path);
         using TarWriter tar = new(file, TarEntryFormat.Pax);
@@ -44,8 +44,6 @@ internal static class SystemFiles
             DHCP=yes
 
             """);
-        // The list that built the image is what the guest upgrades itself from.
-        Add(tar, "etc/apt/sources.list", string.Concat(sources.Select(line => line + "\n")));
         // Made anew at the first start, so that copies of an image differ.
         Add(tar, "etc/machine-id", "uninitialized\n");
         Link(tar, "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
