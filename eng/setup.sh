@@ -32,6 +32,7 @@ test_packages=(
     xvfb
     xdotool
     gvncviewer # and one that takes a picture (gvnccapture)
+    openssh-client # logs in to a Debian guest
 )
 refresh=
 for_tests=

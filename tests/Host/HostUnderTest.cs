@@ -49,15 +49,18 @@ internal sealed class HostUnderTest : IDisposable
         return path;
     }
 
-    private static string Bin { get; } = FindBin();
+    /// <summary>Folder of the sources.</summary>
+    public static string Checkout { get; } = FindCheckout();
 
-    private static string FindBin()
+    private static string Bin { get; } = Path.Combine(Checkout, "artifacts/bin");
+
+    private static string FindCheckout()
     {
         for (DirectoryInfo? at = new(AppContext.BaseDirectory); at != null; at = at.Parent)
         {
             if (File.Exists(Path.Combine(at.FullName, "Ryokan.slnx")))
             {
-                return Path.Combine(at.FullName, "artifacts/bin");
+                return at.FullName;
             }
         }
         throw new InvalidOperationException("no checkout above the tests");
@@ -94,6 +97,12 @@ internal sealed class HostUnderTest : IDisposable
     {
         string program = Path.Combine(Bin, "xm");
         Assert.True(File.Exists(program), $"{program} is missing: eng/publish.sh makes it");
+        return StartProgram(program, arguments);
+    }
+
+    /// <summary>Starts any program where commands run.</summary>
+    public Process StartProgram(string program, params string[] arguments)
+    {
         ProcessStartInfo start = new(NetworkNamespace == null ? program : "ip")
         {
             RedirectStandardInput = true,
@@ -119,6 +128,12 @@ internal sealed class HostUnderTest : IDisposable
     private Outcome Xm(TimeSpan patience, string input, string[] arguments)
     {
         using Process process = Start(arguments);
+        return End(process, patience, input, $"xm {string.Join(' ', arguments)}");
+    }
+
+    /// <summary>Gives a process its input and waits for its end.</summary>
+    public static Outcome End(Process process, TimeSpan patience, string input, string what)
+    {
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> errors = process.StandardError.ReadToEndAsync();
         process.StandardInput.Write(input);
@@ -126,7 +141,7 @@ internal sealed class HostUnderTest : IDisposable
         if (!process.WaitForExit(patience))
         {
             process.Kill();
-            Assert.Fail($"xm {string.Join(' ', arguments)} does not end: {output.Result}\n{errors.Result}");
+            Assert.Fail($"{what} does not end: {output.Result}\n{errors.Result}");
         }
         return new Outcome(process.ExitCode, output.Result, errors.Result);
     }

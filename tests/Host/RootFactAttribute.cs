@@ -9,7 +9,7 @@ namespace Ryokan.Host.Tests;
 /// A test that makes network namespaces, bridges and tap devices: for root alone, skipped by name else.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
-internal sealed class RootFactAttribute : FactAttribute
+internal class RootFactAttribute : FactAttribute
 {
     public RootFactAttribute()
     {

@@ -18,7 +18,7 @@ public sealed class UserNetworkTests : IDisposable
 
     public void Dispose() => _host.Dispose();
 
-    private static int FreePort()
+    internal static int FreePort()
     {
         using TcpListener listener = new(IPAddress.Loopback, 0);
         listener.Start();
