@@ -32,6 +32,8 @@ test_packages=(
     xvfb
     xdotool
     gvncviewer # and one that takes a picture (gvnccapture)
+    libxkbcommon0 # keyboards other than the US one
+    xkb-data
     openssh-client # logs in to a Debian guest
 )
 refresh=

@@ -64,11 +64,16 @@ public sealed class VfbSpecificationTests
     public void WhatHasNoEffectOrSurprisesIsWarnedAbout()
     {
         List<string> warnings = [];
-        VfbSpecification.Parse("sdl=1,opengl=1,display=:0,xauthority=/x,keymap=de,vncpasswd=123456789", warnings);
+        VfbSpecification.Parse("sdl=1,opengl=1,display=:0,xauthority=/x,keymap=dx,vncpasswd=123456789", warnings);
         Assert.Equal(["sdl", "opengl", "display", "xauthority", "keymap", "vncpasswd"],
             warnings.Select(w => w.Split(':')[0]));
+        Assert.StartsWith("keymap: 'dx' is not known: what viewers type is taken for 'en-us'; known are ar bepo ", warnings[4],
+            StringComparison.Ordinal);
         Assert.DoesNotContain(warnings, w => w.Contains("123456789", StringComparison.Ordinal));
         warnings.Clear();
+        Assert.Equal("de", VfbSpecification.Parse("keymap=de", warnings).Keymap);
+        Assert.Equal("en-us", VfbSpecification.Parse("keymap=", warnings).Keymap);
+        Assert.Empty(warnings);
         VfbSpecification.Parse("vnclisten=0.0.0.0", warnings);
         Assert.StartsWith("vncpasswd: not set: everybody who reaches 0.0.0.0", Assert.Single(warnings),
             StringComparison.Ordinal);

@@ -9,6 +9,7 @@ using Ryokan.Backends.Screen;
 using Ryokan.Backends.Screen.Rfb;
 using Ryokan.Backends.Xenbus;
 using Ryokan.Hypervisor;
+using Ryokan.Linux.Interop.Keyboards;
 using Ryokan.Linux.Interop.Network;
 
 namespace Ryokan.DomainHost.Devices;
@@ -37,6 +38,7 @@ internal sealed class GuestScreen : IDisposable
                     Name = name,
                     Surface = surface,
                     Input = input,
+                    Keys = Keys(vfb.Keymap),
                     Address = IPAddress.Parse(vfb.Address),
                     Display = vfb.Display,
                     FindUnused = vfb.FindUnused,
@@ -51,6 +53,23 @@ internal sealed class GuestScreen : IDisposable
         }
         bus.Add(new FramebufferBackend(GuestAccess.Of(domain), surface, Nodes(vfb)));
         bus.Add(new KeyboardBackend(GuestAccess.Of(domain), input));
+    }
+
+    /// <exception cref="OperatorException">this host does not know the keyboard</exception>
+    private static KeyMap Keys(string name)
+    {
+        if (name == Keymap.Default || Keymap.Find(name) is not { } map)
+        {
+            return KeyMap.EnglishUs;
+        }
+        try
+        {
+            return KeyMap.Of(KeyboardLayout.Read(map.Layout, map.Variant), KeyboardLayout.Read(KeyboardLayout.Common));
+        }
+        catch (KeyboardLayoutException e)
+        {
+            throw new OperatorException($"vfb: keymap: '{name}': {e.Message}");
+        }
     }
 
     /// <summary>Where it can be looked at; null: nowhere.</summary>

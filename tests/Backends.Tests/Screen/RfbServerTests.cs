@@ -271,20 +271,6 @@ public sealed class RfbServerTests
     }
 
     [Fact]
-    public void EveryCharacterOfAUsKeyboardHasAKey()
-    {
-        for (char c = ' '; c <= '~'; c++)
-        {
-            Assert.NotEqual(0, KeyNames.OfKeysym(c, out _));
-            Assert.Equal(KeyNames.OfKeysym(c, out _), KeyNames.OfKeysym(0x1000000u + c, out _));
-        }
-        Assert.Equal(0, KeyNames.OfKeysym('é', out _));
-        Assert.Equal((1, 59, 68, 87, 88, 183), (KeyNames.OfKeysym(0xff1b, out _), KeyNames.OfKeysym(0xffbe, out _),
-            KeyNames.OfKeysym(0xffc7, out _), KeyNames.OfKeysym(0xffc8, out _), KeyNames.OfKeysym(0xffc9, out _),
-            KeyNames.OfKeysym(0xffca, out _)));
-    }
-
-    [Fact]
     public void TheNextFreeDisplayIsTakenAndGivenBack()
     {
         using ScreenFront front = new();

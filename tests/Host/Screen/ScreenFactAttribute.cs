@@ -1,6 +1,7 @@
 using System;
 using System.IO;
 using System.Linq;
+using System.Runtime.InteropServices;
 using Xunit;
 
 namespace Ryokan.Host.Tests.Screen;
@@ -22,4 +23,12 @@ internal sealed class ScreenFactAttribute : FactAttribute
             Skip = $"needs {string.Join(", ", missing)} (Debian: tigervnc-viewer, xvfb, xdotool, gvncviewer)";
         }
     }
+}
+
+/// <summary>A test of a keyboard other than the US one: skipped by name where the host knows none.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class KeymapFactAttribute : FactAttribute
+{
+    public KeymapFactAttribute() => Skip = NativeLibrary.TryLoad("libxkbcommon.so.0", out _)
+        && Directory.Exists("/usr/share/X11/xkb") ? null : "needs libxkbcommon0 and xkb-data";
 }

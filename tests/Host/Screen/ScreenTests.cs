@@ -157,6 +157,32 @@ public sealed class ScreenTests : IDisposable
         Assert.False(IsOpen(port));
     }
 
+    /// <summary>A guest with a German keyboard, and a viewer that says what a key means and not where it is.</summary>
+    [KeymapFact]
+    public void KeysymsBecomeTheKeysOfTheGuestsKeyboard()
+    {
+        (GuestShell shell, int port) = Start("german", "keymap=de");
+        using (shell)
+        using (TcpClient viewer = new(IPAddress.Loopback.ToString(), port))
+        {
+            shell.Must("/jobs/prepare; (screen watch 60 &)");
+            _host.AwaitConsole("german", "watching 2 devices");
+            NetworkStream stream = viewer.GetStream();
+            stream.ReadExactly(new byte[12]);
+            stream.Write("RFB 003.003\n"u8);
+            stream.ReadExactly(new byte[4]);
+            stream.WriteByte(1);
+            foreach (char c in "z@ß")
+            {
+                stream.Write([4, 1, 0, 0, 0, 0, 0, (byte)c, 4, 0, 0, 0, 0, 0, 0, (byte)c]);
+            }
+            _host.AwaitConsole("german", "EVENT 1 12 0");
+            Assert.Equal(["21 1", "21 0", "100 1", "16 1", "100 0", "16 0", "12 1", "12 0"],
+                Regex.Matches(_host.ConsoleLog("german"), "EVENT 1 (\\d+ \\d)").Select(m => m.Groups[1].Value));
+        }
+        _host.Must("destroy", "german");
+    }
+
     private void MustNotTellThePassword(string name, string password)
     {
         Assert.DoesNotContain(password, _host.Must("list", "-l", name), StringComparison.Ordinal);

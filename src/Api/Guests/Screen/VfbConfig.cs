@@ -22,6 +22,9 @@ public sealed record VfbConfig
     /// <summary>Null: whoever reaches the port may look and type.</summary>
     public string? Password { get; init; }
 
+    /// <summary>What the guest's keyboard is taken for; a name of <see cref="Screen.Keymap.All"/>.</summary>
+    public string Keymap { get; init; } = Screen.Keymap.Default;
+
     /// <summary>What a record prints of itself must not hold the password.</summary>
     private bool PrintMembers(StringBuilder builder)
     {

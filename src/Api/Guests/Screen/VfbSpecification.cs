@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -85,8 +86,7 @@ public static class VfbSpecification
             case "vncpasswd":
                 return vfb with { Password = Password(value, warnings) };
             case "keymap":
-                WarnKeymap(word, warnings);
-                return vfb;
+                return vfb with { Keymap = KeymapOrDefault(word, warnings) };
             case "sdl" or "opengl":
                 if (Boolean(key, word))
                 {
@@ -142,13 +142,15 @@ public static class VfbSpecification
         return bytes == 0 ? null : value;
     }
 
-    private static void WarnKeymap(string value, ICollection<string> warnings)
+    private static string KeymapOrDefault(string value, ICollection<string> warnings)
     {
-        if (value is not ("en-us" or ""))
+        if (value.Length > 0 && Keymap.Find(value) == null)
         {
-            warnings.Add($"keymap: '{Shown(value)}' is not served: what viewers type is taken for 'en-us',"
-                + " or, from those that send scan codes, for the key itself");
+            warnings.Add($"keymap: '{Shown(value)}' is not known: what viewers type is taken for '{Keymap.Default}'; known are "
+                + string.Join(' ', Keymap.All.Select(k => k.Name)));
+            return Keymap.Default;
         }
+        return value.Length > 0 ? value : Keymap.Default;
     }
 
     private static string Shown(string text) => XlConfigParser.Shown(text);

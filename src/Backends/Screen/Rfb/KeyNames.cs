@@ -1,18 +1,18 @@
-using System.Collections.Frozen;
 using System.Collections.Generic;
 
 namespace Ryokan.Backends.Screen.Rfb;
 
 /// <summary>
-/// Which key of a US keyboard makes a keysym (X11/keysymdef.h), and which a scan code, as Linux numbers them
-/// (linux/input-event-codes.h).
+/// What keys make on a US keyboard, which have the same name on all (keysyms: X11/keysymdef.h), and which key a scan
+/// code is. Keys have Linux' numbers (linux/input-event-codes.h).
 /// </summary>
 internal static class KeyNames
 {
-    public const int LeftShift = 42, RightShift = 54, CapsLock = 58;
+    public const int LeftShift = 42, RightShift = 54, CapsLock = 58, RightAlt = 100;
 
-    /// <summary>Rows of the main block: number of the leftmost key, and what its keys make, also with Shift.</summary>
-    private static readonly (int First, string Plain, string Shifted)[] s_rows =
+    /// <summary>Rows of a US keyboard's main block: number of the leftmost key, and what its keys make, also with
+    /// Shift.</summary>
+    public static readonly (int First, string Plain, string Shifted)[] UsRows =
     [
         (2, "1234567890-=", "!@#$%^&*()_+"),
         (16, "qwertyuiop[]", "QWERTYUIOP{}"),
@@ -30,8 +30,8 @@ internal static class KeyNames
         (0xff13, 119), (0xff6b, 119), (0xff14, 70), (0xff15, 99), (0xff61, 99), // Pause, Break, ScrollLock, SysRq, Print
         (0xff67, 127), (0xff7f, 69), (0xffe5, CapsLock), // Menu, NumLock
         (0xffe1, LeftShift), (0xffe2, RightShift), (0xffe3, 29), (0xffe4, 97), // Shift, Control
-        (0xffe7, 125), (0xffe8, 126), (0xffe9, 56), (0xffea, 100), (0xffeb, 125), (0xffec, 126), // Meta, Alt, Super
-        (0xff7e, 100), (0xfe03, 100), // Mode switch, level 3: the right Alt key
+        (0xffe7, 125), (0xffe8, 126), (0xffe9, 56), (0xffea, RightAlt), (0xffeb, 125), (0xffec, 126), // Meta, Alt, Super
+        (0xff7e, RightAlt), (0xfe03, RightAlt), // Mode switch, level 3: the right Alt key
         (0xff8d, 96), (0xff95, 71), (0xff96, 75), (0xff97, 72), (0xff98, 77), (0xff99, 80), // Keypad without NumLock
         (0xff9a, 73), (0xff9b, 81), (0xff9c, 79), (0xff9d, 76), (0xff9e, 82), (0xff9f, 83),
         (0xffaa, 55), (0xffab, 78), (0xffac, 121), (0xffad, 74), (0xffae, 83), (0xffaf, 98), (0xffbd, 117),
@@ -52,44 +52,21 @@ internal static class KeyNames
     private static readonly (int Code, int Key)[] s_odd =
         [(0x54, 99), (0x59, 117), (0x70, 93), (0x73, 89), (0x79, 92), (0x7b, 94), (0x7d, 124), (0x7e, 121)];
 
-    private static readonly FrozenDictionary<uint, (int Key, bool? Shift)> s_keysyms = Keysyms();
-
-    private static FrozenDictionary<uint, (int Key, bool? Shift)> Keysyms()
+    /// <summary>Keys that make no character, by their keysyms.</summary>
+    public static Dictionary<uint, KeyStroke> Named()
     {
-        Dictionary<uint, (int, bool?)> keys = [];
+        Dictionary<uint, KeyStroke> keys = [];
         foreach ((uint keysym, int key) in s_named)
         {
-            keys.Add(keysym, (key, null));
+            keys.Add(keysym, new KeyStroke(key));
         }
         for (int f = 0; f < 12; f++)
         {
             // F1 to F10 are 59 and on, F11 and F12 87 and 88, F13 to F24 183 and on.
-            keys.Add(0xffbe + (uint)f, (f < 10 ? 59 + f : 87 + f - 10, null));
-            keys.Add(0xffca + (uint)f, (183 + f, null));
+            keys.Add(0xffbe + (uint)f, new KeyStroke(f < 10 ? 59 + f : 87 + f - 10));
+            keys.Add(0xffca + (uint)f, new KeyStroke(183 + f));
         }
-        foreach ((int first, string plain, string shifted) in s_rows)
-        {
-            for (int i = 0; i < plain.Length; i++)
-            {
-                bool both = plain[i] == shifted[i];
-                keys[plain[i]] = (first + i, both ? null : false);
-                keys[shifted[i]] = (first + i, both ? null : true);
-            }
-        }
-        return keys.ToFrozenDictionary();
-    }
-
-    /// <summary>The key that makes a keysym.</summary>
-    /// <param name="keysym">of X; those of Latin-1 are its characters</param>
-    /// <param name="shift">whether the key makes it with Shift; null: either way</param>
-    /// <returns>0 when a US keyboard has none</returns>
-    public static int OfKeysym(uint keysym, out bool? shift)
-    {
-        // Unicode keysyms of ASCII characters are never needed, but some programs send them.
-        keysym = keysym is > 0x1000000 and < 0x1000080 ? keysym & 0x7f : keysym;
-        bool known = s_keysyms.TryGetValue(keysym, out (int Key, bool? Shift) found);
-        shift = known ? found.Shift : null;
-        return known ? found.Key : 0;
+        return keys;
     }
 
     /// <summary>The key of a scan code of set 1; bit 7 says that e0 comes before it.</summary>

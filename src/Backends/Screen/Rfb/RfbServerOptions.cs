@@ -13,6 +13,9 @@ public sealed record RfbServerOptions
 
     public required ScreenInput Input { get; init; }
 
+    /// <summary>What the guest's keyboard is taken for.</summary>
+    public KeyMap Keys { get; init; } = KeyMap.EnglishUs;
+
     public required IPAddress Address { get; init; }
 
     /// <summary>TCP port is 5900 and this.</summary>

@@ -38,7 +38,7 @@ internal sealed class RfbViewer : IDisposable
     {
         (_options, _connection, _gone) = (options, connection, gone);
         _updates = new RfbUpdates(connection, options.Surface);
-        _keyboard = new ViewerKeyboard(options.Input);
+        _keyboard = new ViewerKeyboard(options.Input, options.Keys);
         _reader = new Thread(Serve, StackBytes) { IsBackground = true, Name = "vnc-read" };
     }
 

@@ -3,10 +3,11 @@ using System.Collections.Generic;
 namespace Ryokan.Backends.Screen.Rfb;
 
 /// <summary>
-/// The keys and buttons that one viewer holds, and how its keysyms become keys. One thread. Viewers whose keyboard is
-/// no US one send characters with a Shift state of their own; the state is put right around such a key.
+/// The keys and buttons that one viewer holds, and how its keysyms become keys. One thread. Viewers with another
+/// keyboard than the guest's send characters with a state of Shift and AltGr of their own; the state is put right around
+/// such a key.
 /// </summary>
-internal sealed class ViewerKeyboard(ScreenInput input)
+internal sealed class ViewerKeyboard(ScreenInput input, KeyMap keys)
 {
     private readonly HashSet<int> _held = [];
     private bool _capsLock;
@@ -15,22 +16,32 @@ internal sealed class ViewerKeyboard(ScreenInput input)
     /// <summary>A key by what it means.</summary>
     public void Keysym(uint keysym, bool down)
     {
-        int key = KeyNames.OfKeysym(keysym, out bool? wanted);
-        if (key == 0)
+        if (!keys.TryFind(keysym, out KeyStroke stroke))
         {
             return;
         }
         bool left = _held.Contains(KeyNames.LeftShift), right = _held.Contains(KeyNames.RightShift);
         // With CapsLock it is for the guest to say what a letter becomes.
-        bool letter = keysym is >= 'a' and <= 'z' or >= 'A' and <= 'Z';
-        if (!down || wanted is not { } shift || shift == (left || right) || (letter && _capsLock))
+        bool free = _capsLock && keysym < 0x100 && char.IsLetter((char)keysym);
+        bool changeShift = down && stroke.Shift is { } shift && shift != (left || right) && !free;
+        bool changeLevel3 = down && stroke.Level3 is { } level3 && level3 != _held.Contains(KeyNames.RightAlt);
+        if (changeShift)
         {
-            Key(key, down);
-            return;
+            SetShift(stroke.Shift == true, left, right);
         }
-        SetShift(shift, left, right);
-        Key(key, down);
-        SetShift(!shift, left, right);
+        if (changeLevel3)
+        {
+            input.Key(KeyNames.RightAlt, stroke.Level3 == true);
+        }
+        Key(stroke.Key, down);
+        if (changeLevel3)
+        {
+            input.Key(KeyNames.RightAlt, stroke.Level3 == false);
+        }
+        if (changeShift)
+        {
+            SetShift(stroke.Shift == false, left, right);
+        }
     }
 
     /// <summary>Presses Shift for a moment, or lets go of those that are held; and back.</summary>
