@@ -34,6 +34,10 @@ begun=$stage/begun
 touch "$begun"
 linker=clang
 command -v clang >/dev/null || linker=gcc
+# A link that was cut off leaves a program which the next build takes for finished.
+unfinished=artifacts/.publish-unfinished
+[[ ! -e $unfinished ]] || rm -rf src/{DomainHost,HostDaemon,Xm}/obj/Release/*/linux-x64/native
+touch "$unfinished"
 for project in DomainHost HostDaemon Xm; do
     # Restored by itself, for this runtime; what the projects share is built once by the first.
     dotnet publish "src/$project/$project.csproj" -c Release -r linux-x64 -nologo -v quiet \
@@ -45,3 +49,4 @@ for program in DomainHost/Ryokan.DomainHost HostDaemon/ryokand Xm/xm; do
     mv -f "$stage/$program" "$output/"
 done
 touch -r "$begun" "$stamp"
+rm -f "$unfinished"

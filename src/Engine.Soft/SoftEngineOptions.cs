@@ -23,6 +23,9 @@ public sealed record SoftEngineOptions
     /// <summary>Accesses through one base register share one check.</summary>
     public bool Grouping { get; init; } = true;
 
+    /// <summary>Soft TLB misses that find the page present and marked are filled by generated code.</summary>
+    public bool InlineFills { get; init; } = true;
+
     /// <summary>REP MOVS and REP STOS run as host string instructions page by page.</summary>
     public bool InlineStrings { get; init; } = true;
 
@@ -38,7 +41,11 @@ public sealed record SoftEngineOptions
         ("no-unrolling", new() { Unrolling = false }),
         ("no-flag-liveness", new() { FlagLiveness = false }),
         ("no-grouping", new() { Grouping = false }),
+        ("no-inline-fills", new() { InlineFills = false }),
         ("no-inline-strings", new() { InlineStrings = false }),
-        ("plain", new() { Chaining = false, Superblocks = false, Unrolling = false, FlagLiveness = false, Grouping = false, InlineStrings = false }),
+        ("plain", new()
+        {
+            Chaining = false, Superblocks = false, Unrolling = false, FlagLiveness = false, Grouping = false, InlineFills = false, InlineStrings = false,
+        }),
     ];
 }

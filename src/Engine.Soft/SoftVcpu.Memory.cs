@@ -31,6 +31,7 @@ internal sealed unsafe partial class SoftVcpu
         set
         {
             _kernelRoot = value;
+            *(byte**)(_area + VcpuArea.RootOf(kernel: true)) = _engine.Frames.Frame(value);
             Counters.KernelRootChanges++;
             TlbOf(VcpuArea.KernelRead).ClearLowerHalf();
             TlbOf(VcpuArea.KernelWrite).ClearLowerHalf();
@@ -47,6 +48,7 @@ internal sealed unsafe partial class SoftVcpu
         set
         {
             _userRoot = value;
+            *(byte**)(_area + VcpuArea.RootOf(kernel: false)) = _engine.Frames.Frame(value);
             FlushUser();
         }
     }
@@ -59,6 +61,9 @@ internal sealed unsafe partial class SoftVcpu
         _head->UserStackTag = VcpuArea.EmptyTag;
         ForgetUserCode();
     }
+
+    /// <summary>How often generated code filled an entry by itself.</summary>
+    internal long InlineFills => *(long*)(_area + VcpuArea.Fills);
 
     public void FlushTlb()
     {

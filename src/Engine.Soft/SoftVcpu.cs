@@ -67,13 +67,17 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         *(ulong*)(_area + VcpuArea.PageOffsetMask) = 0xfff;
         *(ulong*)(_area + VcpuArea.Jump2MaskSlot) = VcpuArea.Jump2Mask;
         *(ulong*)(_area + VcpuArea.KernelJumps2) = *(ulong*)(_area + VcpuArea.UserJumps2) = VcpuArea.EmptyJump; // address 0
+        *(ulong*)(_area + VcpuArea.HoleEnd) = engine.Hole.End;
+        *(ulong*)(_area + VcpuArea.RamFrames) = engine.Frames.RamFrames;
+        *(byte**)(_area + VcpuArea.FramesBase) = engine.Frames.Base;
+        *(byte**)(_area + VcpuArea.FrameFlagBytes) = engine.Frames.Flags;
         _head->GuestMxcsr_ = 0x1f80;
         _head->Registers.LongCode = 1;
         *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;
         *(uint*)(_area + VcpuArea.Xsave + 24) = 0x1f80;
         for (int table = 0; table < _tlb.Length; table++)
         {
-            _tlb[table] = new TlbTable(_area + VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
+            _tlb[table] = new TlbTable(_area, VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
         }
         ForgetStacks();
         for (int n = 0; n < VcpuArea.JumpEntries; n++)

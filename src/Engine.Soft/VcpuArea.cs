@@ -140,6 +140,18 @@ internal static class VcpuArea
     /// <summary>Constant 0xfff: the bits of an address that are its place in the page.</summary>
     public const int PageOffsetMask = 0x850;
 
+    /// <summary>Registers and flags that the routines for soft TLB misses keep, and how often they filled an entry.</summary>
+    public const int FillRax = 0x860, FillRdx = 0x868, FillRsi = 0x870, FillRdi = 0x878, FillTemp0 = 0x880, FillTemp1 = 0x888, FillFlags = 0x890;
+    public const int Fills = 0x898;
+
+    /// <summary>What those routines walk: first address above the hypervisor's, number of RAM frames, where they begin, their flags.</summary>
+    public const int HoleEnd = 0x8a0, RamFrames = 0x8a8, FramesBase = 0x8b0, FrameFlagBytes = 0x8b8;
+
+    /// <summary>Host addresses of the top tables; 0 when such a table is not RAM.</summary>
+    private const int KernelRootTable = 0x8c0, UserRootTable = 0x8c8;
+
+    public static int RootOf(bool kernel) => kernel ? KernelRootTable : UserRootTable;
+
     /// <summary>Copy of an operand that crosses a page or lies in a code page.</summary>
     public const int Bounce = 0x1000;
     public const int BounceBytes = 0x1000;
@@ -163,7 +175,18 @@ internal static class VcpuArea
     /// <summary>An entry that goes with no page.</summary>
     public const ulong EmptyCodePage = 1UL << 62;
     public const long MostCodeFrames = (long)CodePageEntries << 10;
-    public const int Bytes = CodePages + CodePageEntries * 8;
+
+    /// <summary>
+    /// What was filled in the soft TLB since the last flush, for each table apart for addresses below and above the hole: how many (32 bits;
+    /// one more than <see cref="MostUsed"/>: too many to remember) and, <see cref="UsedList"/> bytes on, the entries' numbers (16 bits each).
+    /// </summary>
+    private const int UsedLists = CodePages + CodePageEntries * 8;
+    private const int UsedListBytes = UsedList + MostUsed * 2;
+    public const int MostUsed = 1024, UsedList = 8;
+    public const int Bytes = UsedLists + 8 * UsedListBytes;
+
+    public static int UsedEntries(int table, bool lower) =>
+        UsedLists + ((table - KernelRead) / TlbTableBytes * 2 + (lower ? 0 : 1)) * UsedListBytes;
 
     public static int ReadTable(bool kernel) => kernel ? KernelRead : UserRead;
 

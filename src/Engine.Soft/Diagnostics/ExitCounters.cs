@@ -13,7 +13,7 @@ internal sealed class ExitCounters
 
     public void Count(SiteKind kind) => _sites[(int)kind]++;
 
-    public void Write(TextWriter text, int vcpu)
+    public void Write(TextWriter text, int vcpu, long inlineFills)
     {
         text.WriteLine($"vCPU {vcpu}");
         for (int kind = 0; kind < _sites.Length; kind++)
@@ -25,6 +25,7 @@ internal sealed class ExitCounters
         Line("host faults", HostFaults);
         Line("kicks", Kicks);
         Line("TLB fills", Fills);
+        Line("  by generated code", inlineFills);
         Line("bounce steps", Steps);
         Line("groups that did not hold", Ungrouped);
         Line("user flushes", UserFlushes);

@@ -9,7 +9,7 @@ namespace Ryokan.Engine.Soft.Emit;
 /// The fixed machine-code routines of a domain: entering and leaving translated code, the signal handler,
 /// and the string loops. Assembled once into the code cache.
 /// </summary>
-internal sealed unsafe class Routines
+internal sealed unsafe partial class Routines
 {
     /// <summary>Data word behind the call of the exit routine when a jump-cache look-up missed.</summary>
     public const uint JumpMissMark = 0xffff_ffff;
@@ -67,6 +67,7 @@ internal sealed unsafe class Routines
         LoadX87 = Place(AssembleLoadX87);
         EnterMmx = Place(a => { a.movd(eax, mm0); a.ret(); });
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
+        PlaceFills();
         for (int n = 0; n < _stacks.Length; n++)
         {
             bool ofKernel = (n & 1) != 0, aligned = (n & 2) != 0;

@@ -3,45 +3,46 @@ using System;
 namespace Ryokan.Engine.Soft.Memory;
 
 /// <summary>
-/// One direct-mapped soft TLB table in a vCPU's block: {minus the page's address, host page} by page number. Generated code looks entries up; only C# on the
-/// vCPU's own thread changes them. Remembers which entries are in use, so that a flush costs what was filled since the last one.
+/// One direct-mapped soft TLB table in a vCPU's block: {minus the page's address, host page} by page number. Generated code looks entries up;
+/// only the vCPU's own thread changes them, here or in <see cref="Emit.Routines.Fill"/>. Remembers which entries are in use, so that a flush
+/// costs what was filled since the last one.
 /// </summary>
 internal sealed unsafe class TlbTable
 {
     private readonly byte* _start;
 
     /// <summary>Entries in use, apart for addresses below and above the hole: a switch of address spaces forgets the lower ones only.</summary>
-    private readonly UsedEntries _lower = new(), _upper = new();
+    private readonly UsedEntries _lower, _upper;
 
     /// <summary>Numbers of entries that were filled since the last flush.</summary>
-    private sealed class UsedEntries
+    private readonly struct UsedEntries(byte* list)
     {
-        /// <summary>With more entries in use than this the whole table is swept.</summary>
-        private const int MaxRemembered = 1024;
+        private ref int Count => ref *(int*)list;
 
-        private readonly ushort[] _entries = new ushort[MaxRemembered];
-        private int _count;
+        /// <summary>With more entries in use than are remembered the whole table is swept.</summary>
+        public bool AreMany => Count > VcpuArea.MostUsed;
 
-        public bool AreMany => _count > MaxRemembered;
-
-        public ReadOnlySpan<ushort> Entries => _entries.AsSpan(0, _count);
+        public ReadOnlySpan<ushort> Entries => new(list + VcpuArea.UsedList, Count);
 
         public void Add(int index)
         {
-            if (_count < MaxRemembered)
+            if (Count < VcpuArea.MostUsed)
             {
-                _entries[_count] = (ushort)index;
+                ((ushort*)(list + VcpuArea.UsedList))[Count] = (ushort)index;
             }
-            _count = Math.Min(_count + 1, MaxRemembered + 1);
+            Count = Math.Min(Count + 1, VcpuArea.MostUsed + 1);
         }
 
-        public void Clear() => _count = 0;
+        public void Clear() => Count = 0;
     }
 
-    /// <param name="start">the table's <see cref="VcpuArea.TlbTableBytes"/> bytes, which outlive this object</param>
-    public TlbTable(byte* start)
+    /// <param name="area">the vCPU's block, which outlives this object</param>
+    /// <param name="table">offset of the table in it</param>
+    public TlbTable(byte* area, int table)
     {
-        _start = start;
+        _start = area + table;
+        _lower = new UsedEntries(area + VcpuArea.UsedEntries(table, lower: true));
+        _upper = new UsedEntries(area + VcpuArea.UsedEntries(table, lower: false));
         for (int index = 0; index < VcpuArea.TlbEntries; index++)
         {
             Tag(index) = VcpuArea.EmptyTag;

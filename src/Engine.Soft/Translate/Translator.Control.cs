@@ -120,7 +120,7 @@ internal sealed unsafe partial class Translator
             switch (cold.Kind)
             {
                 case ColdKind.Stub:
-                    EmitStub(cold.Site);
+                    EmitMissStub(cold.Site);
                     break;
                 case ColdKind.Link:
                     Site site = _sites[cold.Site];
@@ -136,7 +136,7 @@ internal sealed unsafe partial class Translator
                     break;
                 case ColdKind.FlagFreeMiss:
                     EmitFlagFreeMiss(cold.Target);
-                    EmitStub(cold.Site);
+                    EmitMissStub(cold.Site);
                     break;
                 case ColdKind.EntryMiss:
                     EmitGuestAddress(Temp0, _key.Offset);

@@ -599,13 +599,28 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>The call of a stub: its field can be patched while other vCPUs run it.</summary>
-    private void EmitStub(int site)
+    private void EmitStub(int site) => EmitStub(site, _routines.Exit);
+
+    private void EmitStub(int site, byte* routine)
     {
         _w.AlignCall();
         _stubs[site] = _w.Length;
-        _external.Add((_w.Call(), (nint)_routines.Exit));
+        _external.Add((_w.Call(), (nint)routine));
         _siteWords.Add(_w.Length);
         _w.Int32(site);
+    }
+
+    /// <summary>The stub of a check: a routine may fill the soft TLB's entry and come back.</summary>
+    private void EmitMissStub(int index)
+    {
+        Site site = _sites[index];
+        if (!_options.InlineFills || site.Kind is not (SiteKind.Access or SiteKind.Load or SiteKind.Store or SiteKind.Group))
+        {
+            EmitStub(index);
+            return;
+        }
+        EmitStub(index, _routines.Fill(_kernel, site.Write, site.FlagFree));
+        _w.PatchRelative(_w.Jmp(), site.Resume);
     }
 
     private TranslationBlock? Finish(bool withEntry, int local, long secondFrame, int id)
