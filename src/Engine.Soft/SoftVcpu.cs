@@ -35,6 +35,9 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     internal SoftEngine Engine => _engine;
     internal ExitCounters Counters { get; } = new();
 
+    /// <summary>For instructions that C# carries out, on the vCPU's own thread.</summary>
+    internal InstructionDecoder Decoder { get; } = new();
+
     /// <summary>The vCPU whose Run is on this thread's stack or was last; null on other threads.</summary>
     internal static SoftVcpu? Current => _current;
 
@@ -259,6 +262,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 return true;
             default:
                 _head->Registers.Rip = Wrap(page, site.Guest);
+                Counters.CountSlow((Code)site.Value);
                 bool leaves = SlowInstructions.Execute(this, (Code)site.Value, ref exit);
                 if (!leaves && IsStepping)
                 {

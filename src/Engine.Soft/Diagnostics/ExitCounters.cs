@@ -1,5 +1,9 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
+using System.Linq;
+using System.Runtime.InteropServices;
+using Iced.Intel;
 using Ryokan.Engine.Soft.Translate;
 
 namespace Ryokan.Engine.Soft.Diagnostics;
@@ -13,12 +17,21 @@ internal sealed class ExitCounters
 
     public void Count(SiteKind kind) => _sites[(int)kind]++;
 
+    private readonly Dictionary<Code, long> _slow = [];
+
+    /// <summary>An instruction that C# carried out.</summary>
+    public void CountSlow(Code code) => CollectionsMarshal.GetValueRefOrAddDefault(_slow, code, out _)++;
+
     public void Write(TextWriter text, int vcpu, long inlineFills)
     {
         text.WriteLine($"vCPU {vcpu}");
         for (int kind = 0; kind < _sites.Length; kind++)
         {
             Line(((SiteKind)kind).ToString(), _sites[kind]);
+        }
+        foreach ((Code code, long count) in _slow.OrderByDescending(pair => pair.Value))
+        {
+            Line($"  slow: {code}", count);
         }
         Line("jump misses", JumpMisses);
         Line("  blocks looked up", BlocksFound);

@@ -26,10 +26,7 @@ internal static partial class SlowInstructions
         {
             bytes = bytes[..n];
         }
-        var decoder = Decoder.Create(vcpu.Registers.LongCode != 0 ? 64 : 32, bytes.ToArray(),
-            DecoderOptions.ForceReservedNop);
-        decoder.IP = rip;
-        decoder.Decode(out instruction);
+        vcpu.Decoder.Decode(bytes, vcpu.Registers.LongCode != 0, rip, out instruction);
         return true;
     }
 
