@@ -108,7 +108,11 @@ public sealed partial class KilledDomainTests(DebianImage debian) : IDisposable
             CheckImage(image, format);
             CheckFileSystem(image, format);
         }
-        CheckImage(image, format);
+        if (format == "qcow2")
+        {
+            // Not even clusters that nobody uses are left now.
+            DiskImage.Check(image);
+        }
     }
 
     private static string RowsScript => Path.Combine(HostUnderTest.Checkout, "tests/Guests/jobs/disk/rows");
