@@ -56,7 +56,7 @@ public sealed class KeyMapTests
     /// <summary>What is printed on the keyboards: the key, and S for Shift, A for AltGr.</summary>
     [KeyboardLayoutTheory]
     [InlineData("de", "z21 y44 ö39 Ö39S ß12 @16A €18A {8A \\12A /8S <86 |86A #43 '43S ^41 \"3S")]
-    [InlineData("fr", "a16 A16S q30 m39 é3 12S @11A {5A #4A <86 !53 ,50 .51S ?50S")]
+    [InlineData("fr", "a16 A16S q30 m39 é3 12S @11A {5A #4A ~3A <86 !53 ,50 .51S ?50S")]
     [InlineData("en-gb", "\"3S @40S £4S #43 ~43S \\86 |86S €5A ¬41S")]
     [InlineData("es", "ñ39 Ñ39S @3A #4A ;51S ¿13S ç43 €18A ^26S")]
     [InlineData("it", "è26 é26S ò39 @39A #40A [26A €18A ?12S")]

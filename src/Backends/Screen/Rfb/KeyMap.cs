@@ -49,9 +49,9 @@ public sealed class KeyMap
         Dictionary<uint, KeyStroke> strokes = KeyNames.Named();
         HashSet<KeySymbol> everywhere = [.. common];
         ILookup<int, KeySymbol> keys = symbols.Where(MakesCharacter).ToLookup(s => s.Key);
-        // Those first that take the fewest fingers.
+        // What takes the fewest fingers; but a layout's own AltGr goes before a Shift that all layouts have.
         foreach (KeySymbol symbol in keys.SelectMany(k => k)
-            .OrderBy(s => (s.Level3 ? 2 : 0) + (s.Shift ? 1 : 0)).ThenBy(everywhere.Contains))
+            .OrderBy(s => (s.Level3 ? 4 : 0) + (s.Shift ? 2 : 0) + (everywhere.Contains(s) ? 3 : 0)))
         {
             KeyStroke stroke = new(symbol.Key,
                 Makes(keys[symbol.Key], symbol with { Shift = !symbol.Shift }) ? null : symbol.Shift,
