@@ -50,7 +50,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         Hole = hole;
         Options = options;
         _cache = new CodeCache(options.CodeCacheMegabytes);
-        Routines = new Routines(_cache);
+        Routines = new Routines(_cache, options.InlineFills);
         _cache.Seal();
         _blocks = new BlockTable(frames);
         _translator = new Translator(options, Routines, _cache, frames);

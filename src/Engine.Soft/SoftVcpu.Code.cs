@@ -10,7 +10,7 @@ namespace Ryokan.Engine.Soft;
 internal sealed unsafe partial class SoftVcpu
 {
     /// <summary>Executable pages that jump-cache entries rest on: page address to frame.</summary>
-    private readonly Dictionary<ulong, long> _kernelCode = [], _userCode = [];
+    private readonly Dictionary<ulong, long> _kernelCode = [];
 
     /// <summary>Filled jump-cache entries, to clear no more than those.</summary>
     private readonly List<int> _kernelFilled = [], _userFilled = [], _kernelFilled2 = [], _userFilled2 = [];
@@ -140,11 +140,9 @@ internal sealed unsafe partial class SoftVcpu
     private bool TryCodePage(ulong va, bool kernel, out long frame, out VcpuExit fault)
     {
         fault = default;
-        Dictionary<ulong, long> known = kernel ? _kernelCode : _userCode;
         ulong page = va & ~0xfffUL;
-        if (known.TryGetValue(page, out frame))
+        if (kernel ? _kernelCode.TryGetValue(page, out frame) : TryKnownUserPage(page, out frame))
         {
-            NoteCodePage(page, frame, kernel);
             return true;
         }
         if (!PageTableEntry.IsCanonical(va))
@@ -159,22 +157,43 @@ internal sealed unsafe partial class SoftVcpu
             return false;
         }
         frame = t.Frame;
-        known.Add(page, frame);
-        NoteCodePage(page, frame, kernel);
+        if (kernel)
+        {
+            _kernelCode.Add(page, frame);
+        }
+        else
+        {
+            NoteUserPage(page, frame);
+        }
         return true;
     }
 
-    /// <summary>What links between user pages look at (<see cref="VcpuArea.CodePages"/>): as <see cref="_userCode"/>, but may have forgotten.</summary>
+    /// <summary>
+    /// What is known of executable user pages (<see cref="VcpuArea.CodePages"/>): links between pages and entries of blocks look at it, and
+    /// <see cref="Emit.Routines"/> adds to it.
+    /// </summary>
     private ulong* CodePages => (ulong*)(_area + VcpuArea.CodePages);
 
     private static int CodePageIndex(ulong page) => (int)(page >> 12) & (VcpuArea.CodePageEntries - 1);
 
-    private void NoteCodePage(ulong page, long frame, bool kernel)
+    private UsedEntries UsedCodePages => new(_area + VcpuArea.UsedCodePages);
+
+    private bool TryKnownUserPage(ulong page, out long frame)
     {
-        if (!kernel)
+        ulong times4 = CodePages[CodePageIndex(page)] + page;
+        frame = (long)(times4 / 4);
+        ulong frames = _engine.Frames.TotalFrames;
+        return times4 % 4 == 0 && times4 / 4 < frames && frames < VcpuArea.MostCodeFrames; // or pages cannot be told apart for certain
+    }
+
+    private void NoteUserPage(ulong page, long frame)
+    {
+        ref ulong known = ref CodePages[CodePageIndex(page)];
+        if (known == VcpuArea.EmptyCodePage)
         {
-            CodePages[CodePageIndex(page)] = 4 * (ulong)frame - page;
+            UsedCodePages.Add(CodePageIndex(page));
         }
+        known = 4 * (ulong)frame - page;
     }
 
     private void EmptyJump(ulong* entry, ulong tag)
@@ -207,13 +226,21 @@ internal sealed unsafe partial class SoftVcpu
 
     private void ForgetUserCode()
     {
-        if (_userCode.Count > 0)
+        UsedEntries used = UsedCodePages;
+        if (!used.AreNone)
         {
-            foreach (ulong page in _userCode.Keys)
+            if (used.AreMany)
             {
-                CodePages[CodePageIndex(page)] = VcpuArea.EmptyCodePage;
+                new Span<ulong>(CodePages, VcpuArea.CodePageEntries).Fill(VcpuArea.EmptyCodePage);
             }
-            _userCode.Clear();
+            else
+            {
+                foreach (ushort index in used.Entries)
+                {
+                    CodePages[index] = VcpuArea.EmptyCodePage;
+                }
+            }
+            used.Clear();
             if (_engine.Frames.TotalFrames >= VcpuArea.MostCodeFrames)
             {
                 ClearJumps(false); // pages in the table cannot be told apart for certain
@@ -240,7 +267,7 @@ internal sealed unsafe partial class SoftVcpu
 
     private void FlushCodePage(ulong page)
     {
-        if (_userCode.ContainsKey(page))
+        if (CodePages[CodePageIndex(page)] != VcpuArea.EmptyCodePage)
         {
             ForgetUserCode();
         }

@@ -65,6 +65,8 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>How often generated code filled an entry by itself.</summary>
     internal long InlineFills => *(long*)(_area + VcpuArea.Fills);
 
+    internal long InlineCodePages => *(long*)(_area + VcpuArea.CodePageFills);
+
     public void FlushTlb()
     {
         Counters.FullFlushes++;

@@ -142,7 +142,7 @@ internal static class VcpuArea
 
     /// <summary>Registers and flags that the routines for soft TLB misses keep, and how often they filled an entry.</summary>
     public const int FillRax = 0x860, FillRdx = 0x868, FillRsi = 0x870, FillRdi = 0x878, FillTemp0 = 0x880, FillTemp1 = 0x888, FillFlags = 0x890;
-    public const int Fills = 0x898;
+    public const int Fills = 0x898, CodePageFills = 0x8d0;
 
     /// <summary>What those routines walk: first address above the hypervisor's, number of RAM frames, where they begin, their flags.</summary>
     public const int HoleEnd = 0x8a0, RamFrames = 0x8a8, FramesBase = 0x8b0, FrameFlagBytes = 0x8b8;
@@ -177,13 +177,16 @@ internal static class VcpuArea
     public const long MostCodeFrames = (long)CodePageEntries << 10;
 
     /// <summary>
-    /// What was filled in the soft TLB since the last flush, for each table apart for addresses below and above the hole: how many (32 bits;
-    /// one more than <see cref="MostUsed"/>: too many to remember) and, <see cref="UsedList"/> bytes on, the entries' numbers (16 bits each).
+    /// What was filled in the soft TLB since the last flush (<see cref="Memory.UsedEntries"/>), for each table apart for addresses below and
+    /// above the hole; one more than <see cref="MostUsed"/>: too many to remember.
     /// </summary>
     private const int UsedLists = CodePages + CodePageEntries * 8;
     private const int UsedListBytes = UsedList + MostUsed * 2;
     public const int MostUsed = 1024, UsedList = 8;
-    public const int Bytes = UsedLists + 8 * UsedListBytes;
+
+    /// <summary>The same for <see cref="CodePages"/>.</summary>
+    public const int UsedCodePages = UsedLists + 8 * UsedListBytes;
+    public const int Bytes = UsedCodePages + UsedListBytes;
 
     public static int UsedEntries(int table, bool lower) =>
         UsedLists + ((table - KernelRead) / TlbTableBytes * 2 + (lower ? 0 : 1)) * UsedListBytes;

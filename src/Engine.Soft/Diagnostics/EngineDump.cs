@@ -22,7 +22,7 @@ internal static unsafe class EngineDump
         {
             foreach (SoftVcpu vcpu in vcpus)
             {
-                vcpu.Counters.Write(counters, vcpu.Id, vcpu.InlineFills);
+                vcpu.Counters.Write(counters, vcpu.Id, vcpu.InlineFills, vcpu.InlineCodePages);
             }
         }
         using StreamWriter map = new(FormattableString.Invariant($"/tmp/perf-{Environment.ProcessId}.map"));

@@ -22,7 +22,7 @@ internal sealed class ExitCounters
     /// <summary>An instruction that C# carried out.</summary>
     public void CountSlow(Code code) => CollectionsMarshal.GetValueRefOrAddDefault(_slow, code, out _)++;
 
-    public void Write(TextWriter text, int vcpu, long inlineFills)
+    public void Write(TextWriter text, int vcpu, long inlineFills, long inlineCodePages)
     {
         text.WriteLine($"vCPU {vcpu}");
         for (int kind = 0; kind < _sites.Length; kind++)
@@ -39,6 +39,7 @@ internal sealed class ExitCounters
         Line("kicks", Kicks);
         Line("TLB fills", Fills);
         Line("  by generated code", inlineFills);
+        Line("code pages by generated", inlineCodePages);
         Line("bounce steps", Steps);
         Line("groups that did not hold", Ungrouped);
         Line("user flushes", UserFlushes);

@@ -21,8 +21,17 @@ internal sealed unsafe partial class Routines
     /// </summary>
     public byte* Fill(bool kernel, bool write, bool flagsLive) => _fills[(kernel ? 1 : 0) | (write ? 2 : 0) | (flagsLive ? 4 : 0)];
 
+    private readonly byte*[] _stringFills = new byte*[4];
+
+    private byte* StringFill(bool kernel, bool write) => _stringFills[(kernel ? 1 : 0) | (write ? 2 : 0)];
+
     private void PlaceFills()
     {
+        for (int n = 0; n < _stringFills.Length; n++)
+        {
+            bool kernel = (n & 1) != 0, write = (n & 2) != 0;
+            _stringFills[n] = Place(a => AssembleFillForString(a, kernel, write));
+        }
         for (int n = 0; n < _fills.Length; n++)
         {
             bool kernel = (n & 1) != 0, write = (n & 2) != 0, flagsLive = (n & 4) != 0;
@@ -30,41 +39,121 @@ internal sealed unsafe partial class Routines
         }
     }
 
-    private static AssemblerMemoryOperand Slot(int offset) => __qword_ptr[rsp + (Called + offset)];
+    /// <param name="depth">bytes on the stack above the vCPU's block</param>
+    private static AssemblerMemoryOperand Slot(int depth, int offset) => __qword_ptr[rsp + (depth + offset)];
 
-    /// <summary>Address: RCX; its page: RSI; number of the entry: RDX; what all entries allow: R11.</summary>
     private void AssembleFill(Assembler a, bool kernel, bool write, bool flagsLive)
     {
-        Label leave = a.CreateLabel(), reads = a.CreateLabel();
+        const int depth = Called;
+        Label leave = a.CreateLabel();
         int table = write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
-        a.mov(Slot(VcpuArea.FillRax), rax);
-        a.mov(Slot(VcpuArea.FillRdx), rdx);
-        a.mov(Slot(VcpuArea.FillRsi), rsi);
-        a.mov(Slot(VcpuArea.FillRdi), rdi);
-        a.mov(Slot(VcpuArea.FillTemp0), rcx);
-        a.mov(Slot(VcpuArea.FillTemp1), r11);
+        SaveForFill(a, depth);
+        a.mov(Slot(depth, VcpuArea.FillTemp0), rcx);
+        a.mov(Slot(depth, VcpuArea.FillTemp1), r11);
         if (flagsLive)
         {
-            a.lahf();
-            a.seto(al);
-            a.mov(__dword_ptr[rsp + (Called + VcpuArea.FillFlags)], eax);
-            a.mov(rcx, Slot(VcpuArea.Spill1));
+            SaveFlags(a, depth);
+            a.mov(rcx, Slot(depth, VcpuArea.Spill1));
         }
         else
         {
-            a.sub(rcx, __qword_ptr[rsp + r11 * 8 + (Called + table)]);
+            a.sub(rcx, __qword_ptr[rsp + r11 * 8 + (depth + table)]);
         }
-        RequireOrdinary(a, kernel, leave);
+        FillEntry(a, depth, kernel, write, alone: false, leave);
+        if (flagsLive)
+        {
+            LoadFlags(a, depth);
+        }
+        LoadAfterFill(a, depth);
+        a.pop(rcx);
+        a.lea(rcx, __[rcx + 4]); // behind the site's word
+        a.jmp(rcx);
+        a.Label(ref leave);
+        if (flagsLive)
+        {
+            LoadFlags(a, depth);
+        }
+        LoadAfterFill(a, depth);
+        a.mov(rcx, Slot(depth, VcpuArea.FillTemp0));
+        a.mov(r11, Slot(depth, VcpuArea.FillTemp1));
+        a.jmp((ulong)Exit);
+    }
+
+    /// <summary>For the string routines: the entry of the address in RCX. Returns RCX = 1, or 0 when it could not be filled. R11 and flags are lost.</summary>
+    private static void AssembleFillForString(Assembler a, bool kernel, bool write)
+    {
+        const int depth = 2 * Called; // a string routine called
+        Label leave = a.CreateLabel();
+        SaveForFill(a, depth);
+        FillEntry(a, depth, kernel, write, alone: true, leave);
+        LoadAfterFill(a, depth);
+        a.mov(ecx, 1);
+        a.ret();
+        a.Label(ref leave);
+        LoadAfterFill(a, depth);
+        a.xor(ecx, ecx);
+        a.ret();
+    }
+
+    private static void SaveForFill(Assembler a, int depth)
+    {
+        a.mov(Slot(depth, VcpuArea.FillRax), rax);
+        a.mov(Slot(depth, VcpuArea.FillRdx), rdx);
+        a.mov(Slot(depth, VcpuArea.FillRsi), rsi);
+        a.mov(Slot(depth, VcpuArea.FillRdi), rdi);
+    }
+
+    private static void LoadAfterFill(Assembler a, int depth)
+    {
+        a.mov(rax, Slot(depth, VcpuArea.FillRax));
+        a.mov(rdx, Slot(depth, VcpuArea.FillRdx));
+        a.mov(rsi, Slot(depth, VcpuArea.FillRsi));
+        a.mov(rdi, Slot(depth, VcpuArea.FillRdi));
+    }
+
+    /// <summary>Changes RAX.</summary>
+    private static void SaveFlags(Assembler a, int depth)
+    {
+        a.lahf();
+        a.seto(al);
+        a.mov(__dword_ptr[rsp + (depth + VcpuArea.FillFlags)], eax);
+    }
+
+    private static void LoadFlags(Assembler a, int depth)
+    {
+        a.mov(eax, __dword_ptr[rsp + (depth + VcpuArea.FillFlags)]);
+        a.add(al, 0x7f);
+        a.sahf();
+    }
+
+    /// <summary>
+    /// Fills the entry of the address in RCX. Then its page is in RSI, the number of the entry in RDX; uses RAX, RDI and R11 too. Not
+    /// <paramref name="alone"/>: also the other table's, when that may be. A copy must not do so: its source and its target may have
+    /// entries of one number, and would take them from each other for ever.
+    /// </summary>
+    private static void FillEntry(Assembler a, int depth, bool kernel, bool write, bool alone, Label leave)
+    {
+        Label reads = a.CreateLabel();
+        int table = write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
+        RequireOrdinary(a, depth, kernel, leave);
         a.mov(edx, ecx);
         a.shr(edx, 12);
         a.and(edx, VcpuArea.TlbEntries - 1);
         a.mov(rsi, rcx);
         a.and(rsi, -GuestFrames.PageSize);
-        a.mov(rax, __qword_ptr[rsp + rdx * 8 + (Called + table)]);
+        a.mov(rax, __qword_ptr[rsp + rdx * 8 + (depth + table)]);
         a.add(rax, rsi);
         a.jz(leave); // it is there: the operand crosses the page
-        Walk(a, kernel, leave);
+        Walk(a, depth, kernel, execute: false, leave);
         // R11: bits that all levels have; RCX: the last entry; RAX: the frame; EDI: what is known of it
+        a.shl(rax, 12);
+        a.add(rax, Slot(depth, VcpuArea.FramesBase));
+        if (alone && !write)
+        {
+            SetEntry(a, depth, table, kernel);
+            a.inc(Slot(depth, VcpuArea.Fills));
+            return;
+        }
         Label notOpen = write ? leave : reads;
         a.test(r11d, (int)PageTableEntry.Writable);
         a.jz(notOpen);
@@ -74,37 +163,17 @@ internal sealed unsafe partial class Routines
         a.and(edi, (int)FrameFlags.Code | Announced);
         a.cmp(edi, Announced);
         a.jne(notOpen);
-        SetEntry(a, VcpuArea.WriteTable(kernel), kernel);
-        a.Label(ref reads);
-        SetEntry(a, VcpuArea.ReadTable(kernel), kernel);
-        a.inc(Slot(VcpuArea.Fills));
-        Restore(a, flagsLive);
-        a.pop(rcx);
-        a.lea(rcx, __[rcx + 4]); // behind the site's word
-        a.jmp(rcx);
-        a.Label(ref leave);
-        Restore(a, flagsLive);
-        a.mov(rcx, Slot(VcpuArea.FillTemp0));
-        a.mov(r11, Slot(VcpuArea.FillTemp1));
-        a.jmp((ulong)Exit);
-    }
-
-    private static void Restore(Assembler a, bool flagsLive)
-    {
-        if (flagsLive)
+        SetEntry(a, depth, VcpuArea.WriteTable(kernel), kernel);
+        if (!alone)
         {
-            a.mov(eax, __dword_ptr[rsp + (Called + VcpuArea.FillFlags)]);
-            a.add(al, 0x7f);
-            a.sahf();
+            a.Label(ref reads);
+            SetEntry(a, depth, VcpuArea.ReadTable(kernel), kernel);
         }
-        a.mov(rax, Slot(VcpuArea.FillRax));
-        a.mov(rdx, Slot(VcpuArea.FillRdx));
-        a.mov(rsi, Slot(VcpuArea.FillRsi));
-        a.mov(rdi, Slot(VcpuArea.FillRdi));
+        a.inc(Slot(depth, VcpuArea.Fills));
     }
 
     /// <summary>Below the hole, or, in kernel mode, above what belongs to the hypervisor.</summary>
-    private static void RequireOrdinary(Assembler a, bool kernel, Label leave)
+    private static void RequireOrdinary(Assembler a, int depth, bool kernel, Label leave)
     {
         a.mov(rax, rcx);
         a.shr(rax, 47);
@@ -115,15 +184,18 @@ internal sealed unsafe partial class Routines
         }
         Label lower = a.CreateLabel();
         a.jz(lower);
-        a.cmp(rcx, Slot(VcpuArea.HoleEnd));
+        a.cmp(rcx, Slot(depth, VcpuArea.HoleEnd));
         a.jb(leave);
         a.Label(ref lower);
     }
 
-    /// <summary>Four levels (Intel SDM vol. 3, 4.5), as long as everything is as it should be.</summary>
-    private static void Walk(Assembler a, bool kernel, Label leave)
+    /// <summary>
+    /// Four levels (Intel SDM vol. 3, 4.5) for the address in RCX, as long as everything is as it should be: RAX = the frame, EDI = its flags;
+    /// to execute, RCX stays, else it becomes the last entry and R11 the bits that all have.
+    /// </summary>
+    private static void Walk(Assembler a, int depth, bool kernel, bool execute, Label leave)
     {
-        a.mov(rdi, Slot(VcpuArea.RootOf(kernel)));
+        a.mov(rdi, Slot(depth, VcpuArea.RootOf(kernel)));
         a.test(rdi, rdi);
         a.jz(leave);
         for (int level = 4; level > 0; level--)
@@ -136,91 +208,145 @@ internal sealed unsafe partial class Routines
             a.not(edi);
             a.test(edi, (int)(PageTableEntry.Present | PageTableEntry.Accessed));
             a.jnz(leave);
+            if (execute)
+            {
+                a.test(rax, rax);
+                a.js(leave); // no-execute is the sign
+            }
             if (level is 2 or 3)
             {
                 a.test(eax, (int)PageTableEntry.PageSize);
                 a.jnz(leave);
             }
-            if (level == 4)
+            if (!execute && level == 4)
             {
                 a.mov(r11d, eax);
             }
-            else
+            else if (!execute)
             {
                 a.and(r11d, eax);
             }
-            if (level == 1)
+            if (!execute && level == 1)
             {
                 a.mov(ecx, eax);
             }
             a.shl(rax, 12);
             a.shr(rax, 24); // bits 12 to 51
-            a.cmp(rax, Slot(VcpuArea.RamFrames));
+            a.cmp(rax, Slot(depth, VcpuArea.RamFrames));
             a.jae(leave);
             if (level > 1)
             {
                 a.mov(rdi, rax);
                 a.shl(rdi, 12);
-                a.add(rdi, Slot(VcpuArea.FramesBase));
+                a.add(rdi, Slot(depth, VcpuArea.FramesBase));
             }
         }
-        a.mov(rdi, Slot(VcpuArea.FrameFlagBytes));
+        a.mov(rdi, Slot(depth, VcpuArea.FrameFlagBytes));
         a.movzx(edi, __byte_ptr[rdi + rax]);
         a.test(edi, (int)FrameFlags.Absent);
         a.jnz(leave);
-        a.shl(rax, 12);
-        a.add(rax, Slot(VcpuArea.FramesBase));
     }
 
-    /// <summary>Makes RDX the entry of page RSI, which lies at RAX, and remembers that it is in use: <see cref="Memory.TlbTable.Set"/>. Uses RCX, RDI.</summary>
-    private static void SetEntry(Assembler a, int table, bool kernel)
+    /// <summary>Makes RDX the entry of page RSI, which lies at RAX, and remembers that it is in use: <see cref="Memory.TlbTable.Set"/>. Uses RCX.</summary>
+    private static void SetEntry(Assembler a, int depth, int table, bool kernel)
     {
         Label set = a.CreateLabel();
-        a.mov(rcx, __qword_ptr[rsp + rdx * 8 + (Called + table)]);
+        a.mov(rcx, __qword_ptr[rsp + rdx * 8 + (depth + table)]);
         if (kernel)
         {
             Label upper = a.CreateLabel(), setUpper = a.CreateLabel();
             a.test(rsi, rsi);
             a.js(upper);
-            AddIfLower(a, table, set);
+            AddIfLower(a, depth, table, set);
             a.jmp(set);
             a.Label(ref upper);
             a.test(rcx, rcx); // a tag of the upper half is above 0, but the empty one is not
             a.jg(setUpper);
-            AddUsed(a, VcpuArea.UsedEntries(table, lower: false), setUpper);
+            AddUsed(a, depth, VcpuArea.UsedEntries(table, lower: false), dx, setUpper);
             a.Label(ref setUpper);
             a.nop();
         }
         else
         {
-            AddIfLower(a, table, set);
+            AddIfLower(a, depth, table, set);
         }
         a.Label(ref set);
         a.mov(rcx, rsi);
         a.neg(rcx);
-        a.mov(__qword_ptr[rsp + rdx * 8 + (Called + table)], rcx);
-        a.mov(__qword_ptr[rsp + rdx * 8 + (Called + table + VcpuArea.TlbHost)], rax);
+        a.mov(__qword_ptr[rsp + rdx * 8 + (depth + table)], rcx);
+        a.mov(__qword_ptr[rsp + rdx * 8 + (depth + table + VcpuArea.TlbHost)], rax);
     }
 
     /// <summary>A tag of the lower half is 0 or below it, but for the empty one, the least of all.</summary>
-    private static void AddIfLower(Assembler a, int table, Label set)
+    private static void AddIfLower(Assembler a, int depth, int table, Label set)
     {
         a.dec(rcx);
         a.test(rcx, rcx);
         a.js(set);
-        AddUsed(a, VcpuArea.UsedEntries(table, lower: true), set);
+        AddUsed(a, depth, VcpuArea.UsedEntries(table, lower: true), dx, set);
     }
 
-    private static void AddUsed(Assembler a, int used, Label done)
+    /// <summary>Remembers the entry whose number is in a 16-bit register. Uses RCX.</summary>
+    private static void AddUsed(Assembler a, int depth, int used, AssemblerRegister16 entry, Label done)
     {
         Label many = a.CreateLabel();
-        a.mov(edi, __dword_ptr[rsp + (Called + used)]);
-        a.cmp(edi, VcpuArea.MostUsed);
+        a.mov(ecx, __dword_ptr[rsp + (depth + used)]);
+        a.cmp(ecx, VcpuArea.MostUsed);
         a.ja(done);
         a.je(many);
-        a.mov(__word_ptr[rsp + rdi * 2 + (Called + used + VcpuArea.UsedList)], dx);
+        a.mov(__word_ptr[rsp + rcx * 2 + (depth + used + VcpuArea.UsedList)], entry);
         a.Label(ref many);
-        a.inc(edi);
-        a.mov(__dword_ptr[rsp + (Called + used)], edi);
+        a.inc(ecx);
+        a.mov(__dword_ptr[rsp + (depth + used)], ecx);
+    }
+
+    /// <summary>
+    /// For a jump whose page <see cref="VcpuArea.CodePages"/> does not know: looks it up for the address in spill slot 1, remembers it, and
+    /// jumps again by way of the cache. When it is known all the same the block there is not the right one, or retired: on to
+    /// <paramref name="leave"/>, as when the page is not plainly there. RDX is in spill slot 0; keeps flags.
+    /// </summary>
+    private static void FindCodePage(Assembler a, Label leave)
+    {
+        const int depth = 0;
+        Label unknown = a.CreateLabel(), used = a.CreateLabel();
+        a.mov(Slot(depth, VcpuArea.FillRax), rax);
+        a.mov(Slot(depth, VcpuArea.FillRsi), rsi);
+        a.mov(Slot(depth, VcpuArea.FillRdi), rdi);
+        SaveFlags(a, depth);
+        a.mov(rcx, Slot(depth, VcpuArea.Spill1));
+        RequireOrdinary(a, depth, kernel: false, unknown);
+        Walk(a, depth, kernel: false, execute: true, unknown);
+        a.mov(esi, ecx);
+        a.shr(esi, 12);
+        a.and(esi, VcpuArea.CodePageEntries - 1);
+        a.and(rcx, -GuestFrames.PageSize);
+        a.lea(rdx, __[rax * 4]);
+        a.sub(rdx, rcx);
+        a.mov(rdi, __qword_ptr[rsp + rsi * 8 + (depth + VcpuArea.CodePages)]);
+        a.cmp(rdi, rdx);
+        a.je(unknown);
+        a.mov(rax, VcpuArea.EmptyCodePage);
+        a.cmp(rdi, rax);
+        a.jne(used);
+        AddUsed(a, depth, VcpuArea.UsedCodePages, si, used);
+        a.Label(ref used);
+        a.mov(__qword_ptr[rsp + rsi * 8 + (depth + VcpuArea.CodePages)], rdx);
+        a.inc(Slot(depth, VcpuArea.CodePageFills));
+        LoadAfterCodePage(a, depth);
+        a.mov(rcx, Slot(depth, VcpuArea.Spill1));
+        a.pext(r11, rcx, Slot(depth, VcpuArea.JumpMaskNow));
+        a.jmp(__qword_ptr[rsp + r11 * 8 + VcpuArea.JumpTable(kernel: false)]);
+        a.Label(ref unknown);
+        LoadAfterCodePage(a, depth);
+        a.jmp(leave);
+    }
+
+    private static void LoadAfterCodePage(Assembler a, int depth)
+    {
+        LoadFlags(a, depth);
+        a.mov(rax, Slot(depth, VcpuArea.FillRax));
+        a.mov(rdx, Slot(depth, VcpuArea.Spill0));
+        a.mov(rsi, Slot(depth, VcpuArea.FillRsi));
+        a.mov(rdi, Slot(depth, VcpuArea.FillRdi));
     }
 }

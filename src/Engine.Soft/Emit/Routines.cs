@@ -21,6 +21,7 @@ internal sealed unsafe partial class Routines
     public const uint StepMark = 0xffff_fffd;
 
     private readonly CodeCache _cache;
+    private readonly bool _inlineFills;
 
     /// <summary>void Enter(area, code): System V.</summary>
     public byte* Enter { get; }
@@ -54,9 +55,11 @@ internal sealed unsafe partial class Routines
 
     private readonly byte*[] _strings = new byte*[16];
 
-    public Routines(CodeCache cache)
+    /// <param name="inlineFills">what a soft TLB or a code page lacks is looked up by routines, if it can be</param>
+    public Routines(CodeCache cache, bool inlineFills)
     {
         _cache = cache;
+        _inlineFills = inlineFills;
         Exit = Place(AssembleExit);
         Enter = Place(AssembleEnter);
         JumpEmpty = Place(a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
@@ -283,6 +286,7 @@ internal sealed unsafe partial class Routines
     private void AssembleJumpMiss(Assembler a, bool kernel)
     {
         Label hit = a.CreateLabel(), quiet = a.CreateLabel(), miss = a.CreateLabel(), kicked = a.CreateLabel(), known = a.CreateLabel();
+        Label leave = a.CreateLabel();
         int first = VcpuArea.JumpTable(kernel), second = VcpuArea.JumpTable2(kernel);
         if (kernel)
         {
@@ -293,7 +297,7 @@ internal sealed unsafe partial class Routines
         a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
         if (!kernel)
         {
-            // When the first level does know the address, its page is not known any more, or the block is retired: C# has to look.
+            // When the first level does know the address, its page is not known any more, or the block is retired.
             a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
             a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (first + VcpuArea.JumpTag)]);
             a.lea(rcx, __[rcx + rdx]);
@@ -311,7 +315,7 @@ internal sealed unsafe partial class Routines
         if (!kernel)
         {
             a.nop(); // an instruction has one label
-            a.Label(ref known);
+            a.Label(ref leave);
         }
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
         a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
@@ -336,6 +340,18 @@ internal sealed unsafe partial class Routines
         a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
         a.jmp(__qword_ptr[rsp + r11 * 8 + first]);
+        if (!kernel)
+        {
+            a.Label(ref known);
+            if (_inlineFills)
+            {
+                FindCodePage(a, leave);
+            }
+            else
+            {
+                a.jmp(leave);
+            }
+        }
     }
 
     private static AssemblerRegisterXMM Xmm(int i) => i switch
@@ -478,13 +494,24 @@ internal sealed unsafe partial class Routines
         a.mov(__dword_ptr[rsp + Called + VcpuArea.Spill2], eax);
     }
 
-    private static void StringEpilog(Assembler a, Label loop, Label slow)
+    /// <summary>An address whose entry is missing: another round when that can be filled, or else on to <paramref name="slow"/>.</summary>
+    private void FillForString(Assembler a, AssemblerRegister64 address, ref Label miss, bool kernel, bool write, Label loop, Label slow)
     {
-        Label end = a.CreateLabel();
-        a.jmp(loop);
+        a.Label(ref miss);
+        if (_inlineFills)
+        {
+            a.mov(rcx, address);
+            a.call((ulong)StringFill(kernel, write));
+            a.test(ecx, ecx);
+            a.jnz(loop);
+        }
+        a.jmp(slow);
+    }
+
+    private static void StringEpilog(Assembler a, ref Label slow)
+    {
         a.Label(ref slow);
         a.mov(ecx, 1);
-        a.Label(ref end);
         a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.Spill2]);
         a.add(al, 0x7f);
         a.sahf();
@@ -507,9 +534,9 @@ internal sealed unsafe partial class Routines
         a.mov(r11, __qword_ptr[rsp + r11 * 8 + (Called + table + VcpuArea.TlbHost)]);
     }
 
-    private static void AssembleMovs(Assembler a, int log, bool kernel)
+    private void AssembleMovs(Assembler a, int log, bool kernel)
     {
-        Label loop = a.CreateLabel(), slow = a.CreateLabel(), work = a.CreateLabel();
+        Label loop = a.CreateLabel(), slow = a.CreateLabel(), work = a.CreateLabel(), noSource = a.CreateLabel(), noTarget = a.CreateLabel();
         StringProlog(a);
         a.Label(ref loop);
         a.mov(rcx, r9);
@@ -517,11 +544,11 @@ internal sealed unsafe partial class Routines
         a.jne(work);
         StringDone(a);
         a.Label(ref work);
-        Check(a, rsi, esi, rcx, VcpuArea.ReadTable(kernel), 1 << log, slow);
+        Check(a, rsi, esi, rcx, VcpuArea.ReadTable(kernel), 1 << log, noSource);
         a.lea(rdx, __[r11 + rcx]);
         a.neg(rcx);
         a.add(rcx, 4096);
-        Check(a, rdi, edi, rax, VcpuArea.WriteTable(kernel), 1 << log, slow);
+        Check(a, rdi, edi, rax, VcpuArea.WriteTable(kernel), 1 << log, noTarget);
         a.add(r11, rax);
         a.neg(rax);
         a.add(rax, 4096);
@@ -544,7 +571,10 @@ internal sealed unsafe partial class Routines
         }
         a.mov(rsi, rax);
         a.mov(rdi, rdx);
-        StringEpilog(a, loop, slow);
+        a.jmp(loop);
+        FillForString(a, rsi, ref noSource, kernel, write: false, loop, slow);
+        FillForString(a, rdi, ref noTarget, kernel, write: true, loop, slow);
+        StringEpilog(a, ref slow);
     }
 
     private static void StringDone(Assembler a)
@@ -557,9 +587,9 @@ internal sealed unsafe partial class Routines
         a.ret(); // rcx is 0
     }
 
-    private static void AssembleStos(Assembler a, int log, bool kernel)
+    private void AssembleStos(Assembler a, int log, bool kernel)
     {
-        Label loop = a.CreateLabel(), slow = a.CreateLabel(), work = a.CreateLabel();
+        Label loop = a.CreateLabel(), slow = a.CreateLabel(), work = a.CreateLabel(), noTarget = a.CreateLabel();
         StringProlog(a);
         a.Label(ref loop);
         a.mov(rcx, r9);
@@ -567,7 +597,7 @@ internal sealed unsafe partial class Routines
         a.jne(work);
         StringDone(a);
         a.Label(ref work);
-        Check(a, rdi, edi, rcx, VcpuArea.WriteTable(kernel), 1 << log, slow);
+        Check(a, rdi, edi, rcx, VcpuArea.WriteTable(kernel), 1 << log, noTarget);
         a.add(r11, rcx);
         a.neg(rcx);
         a.add(rcx, 4096);
@@ -586,6 +616,8 @@ internal sealed unsafe partial class Routines
             default: a.rep.stosq(); break;
         }
         a.mov(rdi, rdx);
-        StringEpilog(a, loop, slow);
+        a.jmp(loop);
+        FillForString(a, rdi, ref noTarget, kernel, write: true, loop, slow);
+        StringEpilog(a, ref slow);
     }
 }

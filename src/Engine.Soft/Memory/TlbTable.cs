@@ -14,28 +14,6 @@ internal sealed unsafe class TlbTable
     /// <summary>Entries in use, apart for addresses below and above the hole: a switch of address spaces forgets the lower ones only.</summary>
     private readonly UsedEntries _lower, _upper;
 
-    /// <summary>Numbers of entries that were filled since the last flush.</summary>
-    private readonly struct UsedEntries(byte* list)
-    {
-        private ref int Count => ref *(int*)list;
-
-        /// <summary>With more entries in use than are remembered the whole table is swept.</summary>
-        public bool AreMany => Count > VcpuArea.MostUsed;
-
-        public ReadOnlySpan<ushort> Entries => new(list + VcpuArea.UsedList, Count);
-
-        public void Add(int index)
-        {
-            if (Count < VcpuArea.MostUsed)
-            {
-                ((ushort*)(list + VcpuArea.UsedList))[Count] = (ushort)index;
-            }
-            Count = Math.Min(Count + 1, VcpuArea.MostUsed + 1);
-        }
-
-        public void Clear() => Count = 0;
-    }
-
     /// <param name="area">the vCPU's block, which outlives this object</param>
     /// <param name="table">offset of the table in it</param>
     public TlbTable(byte* area, int table)

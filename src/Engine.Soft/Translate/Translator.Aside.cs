@@ -46,11 +46,17 @@ internal sealed unsafe partial class Translator
         block.EntryJump = _entryJump;
     }
 
-    /// <summary>The exit of a site, as its first stub was.</summary>
-    private void EmitAsideExit(TranslationBlock block, int site)
+    /// <summary>The exit of a site, as its first stub was. The address is in spill slot 1, but for a stack group.</summary>
+    private void EmitAsideExit(TranslationBlock block, int index)
     {
-        _external.Add((_w.Call(), (nint)_routines.Exit));
-        _w.Int32(block.Id << 10 | site);
+        ref Site site = ref block.Sites[index];
+        bool fills = CanFill(site);
+        _external.Add((_w.Call(), (nint)(fills ? _routines.Fill(_kernel, site.Write, flagsLive: true) : _routines.Exit)));
+        _w.Int32(block.Id << 10 | index);
+        if (fills)
+        {
+            _external.Add((_w.Jmp(), (nint)(block.Code + site.Resume)));
+        }
     }
 
     /// <summary>Puts the code into the cache; null when that is full.</summary>
@@ -78,6 +84,7 @@ internal sealed unsafe partial class Translator
         ref Site site = ref block.Sites[siteIndex];
         BeginAtStub(block);
         EmitBasePlus(site.Register, site.Index, site.Scale, (int)site.Value);
+        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.PageOffsetMask));
         _w.Lea64(Temp0, Mem.At(Temp0, site.Size - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));

@@ -53,9 +53,9 @@ internal sealed unsafe partial class Translator
         or Iced.Intel.Code.Jmp_m1632 or Iced.Intel.Code.Jmp_m1664 or Iced.Intel.Code.Call_m1616
         or Iced.Intel.Code.Call_m1632 or Iced.Intel.Code.Call_m1664;
 
-    /// <summary>REP MOVS/STOS that the string routines can run: forward, flat segments, 64-bit counters.</summary>
+    /// <summary>MOVS and STOS, with REP or alone, that the string routines can run: forward, flat segments, 64-bit counters.</summary>
     private bool IsInlineString(in Instruction i) =>
-        _options.InlineStrings && _long && i.HasRepPrefix && (_key.Mode & BlockMode.Backward) == 0
+        _options.InlineStrings && _long && !i.HasRepnePrefix && (_key.Mode & BlockMode.Backward) == 0
         && i.SegmentPrefix is not (Register.FS or Register.GS)
         && i.GetOpKind(0) == OpKind.MemoryESRDI
         && (i.GetOpKind(1) is OpKind.MemorySegRSI || i.GetOpKind(1) == OpKind.Register);
@@ -271,7 +271,16 @@ internal sealed unsafe partial class Translator
         };
         bool move = i.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq;
         byte* routine = move ? _routines.Movs(log, _kernel) : _routines.Stos(log, _kernel);
+        if (!i.HasRepPrefix)
+        {
+            _w.Store64(Mem.Area(VcpuArea.Borrowed), GuestRcx);
+            _w.MovImm(GuestRcx, 1);
+        }
         _external.Add((_w.Call(), (nint)routine));
+        if (!i.HasRepPrefix)
+        {
+            _w.Load64(GuestRcx, Mem.Area(VcpuArea.Borrowed));
+        }
         int done = _w.Jrcxz();
         EmitSlow(i);
         _w.PatchShort(done);

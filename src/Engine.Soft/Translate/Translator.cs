@@ -614,7 +614,7 @@ internal sealed unsafe partial class Translator
     private void EmitMissStub(int index)
     {
         Site site = _sites[index];
-        if (!_options.InlineFills || site.Kind is not (SiteKind.Access or SiteKind.Load or SiteKind.Store or SiteKind.Group))
+        if (!CanFill(site))
         {
             EmitStub(index);
             return;
@@ -622,6 +622,9 @@ internal sealed unsafe partial class Translator
         EmitStub(index, _routines.Fill(_kernel, site.Write, site.FlagFree));
         _w.PatchRelative(_w.Jmp(), site.Resume);
     }
+
+    private bool CanFill(in Site site) =>
+        _options.InlineFills && site.Kind is (SiteKind.Access or SiteKind.Load or SiteKind.Store or SiteKind.Group);
 
     private TranslationBlock? Finish(bool withEntry, int local, long secondFrame, int id)
     {
