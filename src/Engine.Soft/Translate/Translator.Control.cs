@@ -154,7 +154,8 @@ internal sealed unsafe partial class Translator
     {
         if (_turned[n])
         {
-            EmitTaken(i, (Condition)((int)condition ^ 1), (long)i.IP + i.Length, false);
+            long behind = (long)i.IP + i.Length;
+            EmitTaken(i, (Condition)((int)condition ^ 1), behind, !_options.FlagLiveness || LiveAt((int)behind) != 0);
         }
         else
         {
