@@ -51,7 +51,7 @@ internal sealed unsafe partial class SoftVcpu
         bool missed = _missedJump;
         _missedJump = false;
         ulong* entry = JumpEntry(kernel, JumpIndex(rip));
-        if (entry[VcpuArea.JumpTag / 8] == 0 - rip)
+        if (TagOf(entry) == 0 - rip)
         {
             bool isKnown = kernel || CodePages[CodePageIndex(rip)] != VcpuArea.EmptyCodePage;
             if (!isKnown && !TryCodePage(rip, kernel, out _, out fault))
@@ -64,7 +64,7 @@ internal sealed unsafe partial class SoftVcpu
                 return (byte*)entry[0]; // which looks whether the page is its own
             }
         }
-        TranslationBlock? block = FindBlock(rip, BlockMode.None, true, out fault);
+        TranslationBlock? block = FindBlock(rip, BlockMode.None, byCache: true, out fault);
         if (block == null)
         {
             return null;
@@ -80,8 +80,11 @@ internal sealed unsafe partial class SoftVcpu
         return block.Local;
     }
 
-    /// <summary>The code of a jump-cache entry; <see cref="VcpuArea.JumpTag"/> bytes further is minus its address.</summary>
+    /// <summary>The code of a jump-cache entry.</summary>
     private ulong* JumpEntry(bool kernel, int index) => (ulong*)(_area + VcpuArea.JumpTable(kernel)) + index;
+
+    /// <summary>Minus the address of a jump-cache entry.</summary>
+    private static ref ulong TagOf(ulong* entry) => ref entry[VcpuArea.JumpTag / 8];
 
     private static int JumpIndex(ulong va) => (int)(va >> 2) & (VcpuArea.JumpEntries - 1);
 
@@ -96,11 +99,11 @@ internal sealed unsafe partial class SoftVcpu
             return; // entry 0 must never match: kicks send every look-up there
         }
         ulong* entry = JumpEntry(kernel, index);
-        if (entry[VcpuArea.JumpTag / 8] == VcpuArea.EmptyJump)
+        if (TagOf(entry) == VcpuArea.EmptyJump)
         {
             (kernel ? _kernelFilled : _userFilled).Add(index);
         }
-        entry[VcpuArea.JumpTag / 8] = 0 - rip;
+        TagOf(entry) = 0 - rip;
         entry[0] = (ulong)code;
         int index2 = Jump2Index(rip);
         ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index2 * 16);
@@ -198,7 +201,7 @@ internal sealed unsafe partial class SoftVcpu
 
     private void EmptyJump(ulong* entry, ulong tag)
     {
-        entry[VcpuArea.JumpTag / 8] = tag;
+        TagOf(entry) = tag;
         entry[0] = (ulong)_engine.Routines.JumpEmpty;
     }
 
@@ -287,7 +290,7 @@ internal sealed unsafe partial class SoftVcpu
         }
         ulong va = block.PageVa + (ulong)block.Key.Offset;
         ulong* first = JumpEntry(true, JumpIndex(va));
-        if (first[VcpuArea.JumpTag / 8] == 0 - va)
+        if (TagOf(first) == 0 - va)
         {
             EmptyJump(first, VcpuArea.EmptyJump - 2); // stays in the list of filled ones, matches nothing
         }

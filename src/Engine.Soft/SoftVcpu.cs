@@ -313,7 +313,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
 
     private bool HandleLink(TranslationBlock from, int site, ref VcpuExit exit)
     {
-        TranslationBlock? to = FindBlock(_head->Registers.Rip, BlockMode.None, false, out exit);
+        TranslationBlock? to = FindBlock(_head->Registers.Rip, BlockMode.None, byCache: false, out exit);
         if (to == null)
         {
             return true;
@@ -352,7 +352,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             return false;
         }
         Counters.Ungrouped++;
-        TranslationBlock? ungrouped = FindBlock(_head->Registers.Rip, BlockMode.Ungrouped, false, out exit);
+        TranslationBlock? ungrouped = FindBlock(_head->Registers.Rip, BlockMode.Ungrouped, byCache: false, out exit);
         if (ungrouped == null)
         {
             return true;

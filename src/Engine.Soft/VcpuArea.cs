@@ -131,8 +131,8 @@ internal static class VcpuArea
     /// <summary>An operand in two pages: where its parts lie on the host, their lengths, its copy (<see cref="Bounce"/>).</summary>
     public const int SplitHost0 = 0x800, SplitHost1 = 0x808, SplitBytes0 = 0x810, SplitBytes1 = 0x818, SplitCopy = 0x820;
 
-    /// <summary>Registers and flags that the routines for such operands keep.</summary>
-    public const int SplitRax = 0x828, SplitRdx = 0x830, SplitRsi = 0x838, SplitRdi = 0x840, SplitFlags = 0x848;
+    /// <summary>Registers and flags that a routine keeps while it works; one at a time.</summary>
+    public const int KeptRax = 0x828, KeptRdx = 0x830, KeptRsi = 0x838, KeptRdi = 0x840, KeptFlags = 0x848;
 
     /// <summary>Constant <see cref="Jump2Mask"/>.</summary>
     public const int Jump2MaskSlot = 0x858;
@@ -140,9 +140,8 @@ internal static class VcpuArea
     /// <summary>Constant 0xfff: the bits of an address that are its place in the page.</summary>
     public const int PageOffsetMask = 0x850;
 
-    /// <summary>Registers and flags that the routines for soft TLB misses keep, and how often they filled an entry.</summary>
-    public const int FillRax = 0x860, FillRdx = 0x868, FillRsi = 0x870, FillRdi = 0x878, FillTemp0 = 0x880, FillTemp1 = 0x888, FillFlags = 0x890;
-    public const int Fills = 0x898, CodePageFills = 0x8d0;
+    /// <summary>What the routines for soft TLB misses keep besides, and how often they filled an entry.</summary>
+    public const int FillTemp0 = 0x880, FillTemp1 = 0x888, Fills = 0x898, CodePageFills = 0x8d0;
 
     /// <summary>What those routines walk: first address above the hypervisor's, number of RAM frames, where they begin, their flags.</summary>
     public const int HoleEnd = 0x8a0, RamFrames = 0x8a8, FramesBase = 0x8b0, FrameFlagBytes = 0x8b8;

@@ -1,8 +1,6 @@
 using System;
-using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Runtime.InteropServices;
 using Iced.Intel;
 using Ryokan.Engine.Soft.Translate;
 
@@ -17,10 +15,18 @@ internal sealed class ExitCounters
 
     public void Count(SiteKind kind) => _sites[(int)kind]++;
 
-    private readonly Dictionary<Code, long> _slow = [];
+    /// <summary>By form; grows to the highest that was counted.</summary>
+    private long[] _slow = [];
 
     /// <summary>An instruction that C# carried out.</summary>
-    public void CountSlow(Code code) => CollectionsMarshal.GetValueRefOrAddDefault(_slow, code, out _)++;
+    public void CountSlow(Code code)
+    {
+        if ((int)code >= _slow.Length)
+        {
+            Array.Resize(ref _slow, (int)code + 1);
+        }
+        _slow[(int)code]++;
+    }
 
     public void Write(TextWriter text, int vcpu, long inlineFills, long inlineCodePages)
     {
@@ -29,9 +35,9 @@ internal sealed class ExitCounters
         {
             Line(((SiteKind)kind).ToString(), _sites[kind]);
         }
-        foreach ((Code code, long count) in _slow.OrderByDescending(pair => pair.Value))
+        foreach ((long count, int code) in _slow.Select((count, code) => (count, code)).OrderDescending())
         {
-            Line($"  slow: {code}", count);
+            Line($"  slow: {(Code)code}", count);
         }
         Line("jump misses", JumpMisses);
         Line("  blocks looked up", BlocksFound);

@@ -47,12 +47,11 @@ internal sealed unsafe partial class Routines
         const int depth = Called;
         Label leave = a.CreateLabel();
         int table = write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
-        SaveForFill(a, depth);
+        Keep(a, depth, flagsLive);
         a.mov(Slot(depth, VcpuArea.FillTemp0), rcx);
         a.mov(Slot(depth, VcpuArea.FillTemp1), r11);
         if (flagsLive)
         {
-            SaveFlags(a, depth);
             a.mov(rcx, Slot(depth, VcpuArea.Spill1));
         }
         else
@@ -60,20 +59,12 @@ internal sealed unsafe partial class Routines
             a.sub(rcx, __qword_ptr[rsp + r11 * 8 + (depth + table)]);
         }
         FillEntry(a, depth, kernel, write, alone: false, leave);
-        if (flagsLive)
-        {
-            LoadFlags(a, depth);
-        }
-        LoadAfterFill(a, depth);
+        Restore(a, depth, flagsLive);
         a.pop(rcx);
         a.lea(rcx, __[rcx + 4]); // behind the site's word
         a.jmp(rcx);
         a.Label(ref leave);
-        if (flagsLive)
-        {
-            LoadFlags(a, depth);
-        }
-        LoadAfterFill(a, depth);
+        Restore(a, depth, flagsLive);
         a.mov(rcx, Slot(depth, VcpuArea.FillTemp0));
         a.mov(r11, Slot(depth, VcpuArea.FillTemp1));
         a.jmp((ulong)Exit);
@@ -84,46 +75,15 @@ internal sealed unsafe partial class Routines
     {
         const int depth = 2 * Called; // a string routine called
         Label leave = a.CreateLabel();
-        SaveForFill(a, depth);
+        Keep(a, depth, flags: false);
         FillEntry(a, depth, kernel, write, alone: true, leave);
-        LoadAfterFill(a, depth);
+        Restore(a, depth, flags: false);
         a.mov(ecx, 1);
         a.ret();
         a.Label(ref leave);
-        LoadAfterFill(a, depth);
+        Restore(a, depth, flags: false);
         a.xor(ecx, ecx);
         a.ret();
-    }
-
-    private static void SaveForFill(Assembler a, int depth)
-    {
-        a.mov(Slot(depth, VcpuArea.FillRax), rax);
-        a.mov(Slot(depth, VcpuArea.FillRdx), rdx);
-        a.mov(Slot(depth, VcpuArea.FillRsi), rsi);
-        a.mov(Slot(depth, VcpuArea.FillRdi), rdi);
-    }
-
-    private static void LoadAfterFill(Assembler a, int depth)
-    {
-        a.mov(rax, Slot(depth, VcpuArea.FillRax));
-        a.mov(rdx, Slot(depth, VcpuArea.FillRdx));
-        a.mov(rsi, Slot(depth, VcpuArea.FillRsi));
-        a.mov(rdi, Slot(depth, VcpuArea.FillRdi));
-    }
-
-    /// <summary>Changes RAX.</summary>
-    private static void SaveFlags(Assembler a, int depth)
-    {
-        a.lahf();
-        a.seto(al);
-        a.mov(__dword_ptr[rsp + (depth + VcpuArea.FillFlags)], eax);
-    }
-
-    private static void LoadFlags(Assembler a, int depth)
-    {
-        a.mov(eax, __dword_ptr[rsp + (depth + VcpuArea.FillFlags)]);
-        a.add(al, 0x7f);
-        a.sahf();
     }
 
     /// <summary>
@@ -309,10 +269,8 @@ internal sealed unsafe partial class Routines
     {
         const int depth = 0;
         Label unknown = a.CreateLabel(), used = a.CreateLabel();
-        a.mov(Slot(depth, VcpuArea.FillRax), rax);
-        a.mov(Slot(depth, VcpuArea.FillRsi), rsi);
-        a.mov(Slot(depth, VcpuArea.FillRdi), rdi);
-        SaveFlags(a, depth);
+        a.mov(rdx, Slot(depth, VcpuArea.Spill0));
+        Keep(a, depth, flags: true);
         a.mov(rcx, Slot(depth, VcpuArea.Spill1));
         RequireOrdinary(a, depth, kernel: false, unknown);
         Walk(a, depth, kernel: false, execute: true, unknown);
@@ -332,21 +290,12 @@ internal sealed unsafe partial class Routines
         a.Label(ref used);
         a.mov(__qword_ptr[rsp + rsi * 8 + (depth + VcpuArea.CodePages)], rdx);
         a.inc(Slot(depth, VcpuArea.CodePageFills));
-        LoadAfterCodePage(a, depth);
+        Restore(a, depth, flags: true);
         a.mov(rcx, Slot(depth, VcpuArea.Spill1));
         a.pext(r11, rcx, Slot(depth, VcpuArea.JumpMaskNow));
         a.jmp(__qword_ptr[rsp + r11 * 8 + VcpuArea.JumpTable(kernel: false)]);
         a.Label(ref unknown);
-        LoadAfterCodePage(a, depth);
+        Restore(a, depth, flags: true);
         a.jmp(leave);
-    }
-
-    private static void LoadAfterCodePage(Assembler a, int depth)
-    {
-        LoadFlags(a, depth);
-        a.mov(rax, Slot(depth, VcpuArea.FillRax));
-        a.mov(rdx, Slot(depth, VcpuArea.Spill0));
-        a.mov(rsi, Slot(depth, VcpuArea.FillRsi));
-        a.mov(rdi, Slot(depth, VcpuArea.FillRdi));
     }
 }

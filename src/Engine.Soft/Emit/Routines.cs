@@ -63,8 +63,8 @@ internal sealed unsafe partial class Routines
         Exit = Place(AssembleExit);
         Enter = Place(AssembleEnter);
         JumpEmpty = Place(a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
-        _kernelJumpMiss = Place(a => AssembleJumpMiss(a, true));
-        _userJumpMiss = Place(a => AssembleJumpMiss(a, false));
+        _kernelJumpMiss = Place(AssembleKernelJumpMiss);
+        _userJumpMiss = Place(AssembleUserJumpMiss);
         FaultExit = Place(a => Leave(a, FaultMark));
         SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
         LoadX87 = Place(AssembleLoadX87);
@@ -279,31 +279,48 @@ internal sealed unsafe partial class Routines
         a.ret();
     }
 
-    /// <summary>
-    /// The first-level entry is for another address. When the second level knows the wanted one it takes the entry over. Not while a kick
-    /// is pending, which sends every look-up to entry 0: that one must never match.
-    /// </summary>
-    private void AssembleJumpMiss(Assembler a, bool kernel)
+    private void AssembleKernelJumpMiss(Assembler a)
     {
-        Label hit = a.CreateLabel(), quiet = a.CreateLabel(), miss = a.CreateLabel(), kicked = a.CreateLabel(), known = a.CreateLabel();
         Label leave = a.CreateLabel();
-        int first = VcpuArea.JumpTable(kernel), second = VcpuArea.JumpTable2(kernel);
-        if (kernel)
-        {
-            a.not(r11);
-            a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
-        }
+        a.not(r11);
+        a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
         a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
         a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
-        if (!kernel)
+        AskSecondLevel(a, true, ref leave);
+    }
+
+    private void AssembleUserJumpMiss(Assembler a)
+    {
+        Label known = a.CreateLabel(), leave = a.CreateLabel();
+        a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
+        a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
+        // When the first level does know the address, its page is not known any more, or the block is retired.
+        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+        a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (VcpuArea.UserJumps + VcpuArea.JumpTag)]);
+        a.lea(rcx, __[rcx + rdx]);
+        a.jrcxz(known);
+        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
+        AskSecondLevel(a, false, ref leave);
+        a.Label(ref known);
+        if (_inlineFills)
         {
-            // When the first level does know the address, its page is not known any more, or the block is retired.
-            a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
-            a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (first + VcpuArea.JumpTag)]);
-            a.lea(rcx, __[rcx + rdx]);
-            a.jrcxz(known);
-            a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
+            FindCodePage(a, leave);
         }
+        else
+        {
+            a.jmp(leave);
+        }
+    }
+
+    /// <summary>
+    /// The first-level entry is for another address than RCX's, which is in spill slot 1 too. When the second level knows the wanted one it
+    /// takes the entry over; else, at <paramref name="leave"/>, C# has to look. Not while a kick is pending, which sends every look-up to
+    /// entry 0: that one must never match.
+    /// </summary>
+    private void AskSecondLevel(Assembler a, bool kernel, ref Label leave)
+    {
+        Label hit = a.CreateLabel(), quiet = a.CreateLabel(), kicked = a.CreateLabel();
+        int first = VcpuArea.JumpTable(kernel), second = VcpuArea.JumpTable2(kernel);
         a.rorx(r11, rcx, VcpuArea.Jump2Shift);
         a.lea(r11, __[r11 + rcx]);
         a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.Jump2MaskSlot]);
@@ -311,12 +328,7 @@ internal sealed unsafe partial class Routines
         a.mov(rdx, __qword_ptr[rsp + r11 * 8 + second]);
         a.lea(rcx, __[rcx + rdx]);
         a.jrcxz(hit);
-        a.Label(ref miss);
-        if (!kernel)
-        {
-            a.nop(); // an instruction has one label
-            a.Label(ref leave);
-        }
+        a.Label(ref leave);
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
         a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
         a.mov(r11d, 0);
@@ -326,7 +338,7 @@ internal sealed unsafe partial class Routines
         a.jrcxz(kicked);
         a.jmp(quiet);
         a.Label(ref kicked);
-        a.jmp(miss);
+        a.jmp(leave);
         a.Label(ref quiet);
         a.mov(rcx, __qword_ptr[rsp + r11 * 8 + (second + 8)]); // code; rdx: minus the address
         a.mov(r11, __qword_ptr[rsp + VcpuArea.Spill1]);
@@ -340,18 +352,6 @@ internal sealed unsafe partial class Routines
         a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
         a.jmp(__qword_ptr[rsp + r11 * 8 + first]);
-        if (!kernel)
-        {
-            a.Label(ref known);
-            if (_inlineFills)
-            {
-                FindCodePage(a, leave);
-            }
-            else
-            {
-                a.jmp(leave);
-            }
-        }
     }
 
     private static AssemblerRegisterXMM Xmm(int i) => i switch
@@ -401,27 +401,45 @@ internal sealed unsafe partial class Routines
         a.ret();
     }
 
-    private static void SplitProlog(Assembler a)
+    /// <summary>RAX, RDX, RSI and RDI, and with <paramref name="flags"/> those as well, which changes RAX.</summary>
+    /// <param name="depth">bytes on the stack above the vCPU's block</param>
+    private static void Keep(Assembler a, int depth, bool flags)
     {
-        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRax], rax);
-        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRdx], rdx);
-        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRsi], rsi);
-        a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitRdi], rdi);
-        a.lahf();
-        a.seto(al);
-        a.mov(__dword_ptr[rsp + Called + VcpuArea.SplitFlags], eax);
+        a.mov(__qword_ptr[rsp + (depth + VcpuArea.KeptRax)], rax);
+        a.mov(__qword_ptr[rsp + (depth + VcpuArea.KeptRdx)], rdx);
+        a.mov(__qword_ptr[rsp + (depth + VcpuArea.KeptRsi)], rsi);
+        a.mov(__qword_ptr[rsp + (depth + VcpuArea.KeptRdi)], rdi);
+        if (flags)
+        {
+            KeepFlags(a, depth + VcpuArea.KeptFlags);
+        }
     }
 
-    private static void SplitEpilog(Assembler a)
+    private static void Restore(Assembler a, int depth, bool flags)
     {
-        a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.SplitFlags]);
+        if (flags)
+        {
+            RestoreFlags(a, depth + VcpuArea.KeptFlags);
+        }
+        a.mov(rax, __qword_ptr[rsp + (depth + VcpuArea.KeptRax)]);
+        a.mov(rdx, __qword_ptr[rsp + (depth + VcpuArea.KeptRdx)]);
+        a.mov(rsi, __qword_ptr[rsp + (depth + VcpuArea.KeptRsi)]);
+        a.mov(rdi, __qword_ptr[rsp + (depth + VcpuArea.KeptRdi)]);
+    }
+
+    /// <summary>Arithmetic flags to 4 bytes of the stack, and back; by way of RAX.</summary>
+    private static void KeepFlags(Assembler a, int at)
+    {
+        a.lahf();
+        a.seto(al);
+        a.mov(__dword_ptr[rsp + at], eax);
+    }
+
+    private static void RestoreFlags(Assembler a, int at)
+    {
+        a.mov(eax, __dword_ptr[rsp + at]);
         a.add(al, 0x7f);
         a.sahf();
-        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.SplitRax]);
-        a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.SplitRdx]);
-        a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitRsi]);
-        a.mov(rdi, __qword_ptr[rsp + Called + VcpuArea.SplitRdi]);
-        a.ret();
     }
 
     /// <summary>rdx = place in the page of the address in rdx, rax = the page's entry; to fail when it is not there.</summary>
@@ -438,7 +456,7 @@ internal sealed unsafe partial class Routines
     private static void AssembleSplitIn(Assembler a, int table)
     {
         Label fail = a.CreateLabel(), end = a.CreateLabel();
-        SplitProlog(a);
+        Keep(a, Called, flags: true);
         a.mov(rdx, rcx);
         SplitLookUp(a, table, fail);
         a.mov(rsi, 0x1000);
@@ -467,12 +485,13 @@ internal sealed unsafe partial class Routines
         a.Label(ref fail);
         a.xor(ecx, ecx);
         a.Label(ref end);
-        SplitEpilog(a);
+        Restore(a, Called, flags: true);
+        a.ret();
     }
 
     private static void AssembleSplitOut(Assembler a)
     {
-        SplitProlog(a);
+        Keep(a, Called, flags: true);
         a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitCopy]);
         a.mov(rdi, __qword_ptr[rsp + Called + VcpuArea.SplitHost0]);
         a.mov(rcx, __qword_ptr[rsp + Called + VcpuArea.SplitBytes0]);
@@ -480,7 +499,8 @@ internal sealed unsafe partial class Routines
         a.mov(rdi, __qword_ptr[rsp + Called + VcpuArea.SplitHost1]);
         a.mov(rcx, __qword_ptr[rsp + Called + VcpuArea.SplitBytes1]);
         a.rep.movsb();
-        SplitEpilog(a);
+        Restore(a, Called, flags: true);
+        a.ret();
     }
 
     private const int Called = 8; // the return address is on the stack
@@ -489,9 +509,7 @@ internal sealed unsafe partial class Routines
     {
         a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill0], rax);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill1], rdx);
-        a.lahf();
-        a.seto(al);
-        a.mov(__dword_ptr[rsp + Called + VcpuArea.Spill2], eax);
+        KeepFlags(a, Called + VcpuArea.Spill2);
     }
 
     /// <summary>An address whose entry is missing: another round when that can be filled, or else on to <paramref name="slow"/>.</summary>
@@ -512,12 +530,7 @@ internal sealed unsafe partial class Routines
     {
         a.Label(ref slow);
         a.mov(ecx, 1);
-        a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.Spill2]);
-        a.add(al, 0x7f);
-        a.sahf();
-        a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
-        a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.Spill1]);
-        a.ret();
+        StringReturn(a);
     }
 
     /// <summary>offset = page offset of address when its page is in the table, host = its page; else to slow.</summary>
@@ -542,7 +555,7 @@ internal sealed unsafe partial class Routines
         a.mov(rcx, r9);
         a.test(rcx, rcx);
         a.jne(work);
-        StringDone(a);
+        StringReturn(a);
         a.Label(ref work);
         Check(a, rsi, esi, rcx, VcpuArea.ReadTable(kernel), 1 << log, noSource);
         a.lea(rdx, __[r11 + rcx]);
@@ -577,14 +590,13 @@ internal sealed unsafe partial class Routines
         StringEpilog(a, ref slow);
     }
 
-    private static void StringDone(Assembler a)
+    /// <summary>RCX says whether it is done.</summary>
+    private static void StringReturn(Assembler a)
     {
-        a.mov(eax, __dword_ptr[rsp + Called + VcpuArea.Spill2]);
-        a.add(al, 0x7f);
-        a.sahf();
+        RestoreFlags(a, Called + VcpuArea.Spill2);
         a.mov(rax, __qword_ptr[rsp + Called + VcpuArea.Spill0]);
         a.mov(rdx, __qword_ptr[rsp + Called + VcpuArea.Spill1]);
-        a.ret(); // rcx is 0
+        a.ret();
     }
 
     private void AssembleStos(Assembler a, int log, bool kernel)
@@ -595,7 +607,7 @@ internal sealed unsafe partial class Routines
         a.mov(rcx, r9);
         a.test(rcx, rcx);
         a.jne(work);
-        StringDone(a);
+        StringReturn(a);
         a.Label(ref work);
         Check(a, rdi, edi, rcx, VcpuArea.WriteTable(kernel), 1 << log, noTarget);
         a.add(r11, rcx);

@@ -18,7 +18,6 @@ internal sealed unsafe partial class Translator
     private void EmitGeneric(in Instruction i, bool flagsLive, int temp0Group, int temp1Group)
     {
         int memory = MemoryOperand(i);
-        bool leavesTemp0 = LeavesTemp0(i);
         if (memory < 0)
         {
             int before = _w.Length;
@@ -28,12 +27,13 @@ internal sealed unsafe partial class Translator
             {
                 _w.AlignPair(before);
             }
-            _temp0Group = leavesTemp0 ? temp0Group : None;
+            _temp0Group = temp0Group != None && LeavesTemp0(i) ? temp0Group : None;
             _temp1Group = untouched ? temp1Group : None;
             return;
         }
         if (_operandGroup[_now] >= 0)
         {
+            bool leavesTemp0 = LeavesTemp0(i);
             _temp0Group = leavesTemp0 ? temp0Group : None;
             _temp1Group = temp1Group;
             Mem grouped = EmitGrouped(i, _operandGroup[_now], (int)i.MemoryDisplacement64, flagsLive, leavesTemp0);

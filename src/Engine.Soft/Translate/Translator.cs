@@ -432,8 +432,9 @@ internal sealed unsafe partial class Translator
     // ---- emission ------------------------------------------------------------------------------------
 
     /// <summary>
-    /// Where the jump cache leads to, with the wanted address in TEMP0: goes on only when this block is at that address, and sets the page base of position-independent code. User code looks whether the address's page is its
-    /// frame now, so its entries in the jump cache outlive switches of address spaces. Touches no flag.
+    /// Where the jump cache leads to, with the wanted address in TEMP0: goes on only when this block is at that address, and sets the page
+    /// base of position-independent code. User code looks whether the address's page is its frame now, so its entries in the jump cache
+    /// outlive switches of address spaces. Touches no flag.
     /// </summary>
     private void EmitEntry()
     {

@@ -1,6 +1,5 @@
 using System;
 using System.Linq;
-using System.Runtime.InteropServices;
 using Ryokan.Api.Guests.Screen;
 using Ryokan.Backends.Screen.Rfb;
 using Ryokan.Linux.Interop.Keyboards;
@@ -159,10 +158,4 @@ internal sealed class KeyboardLayoutFactAttribute : FactAttribute
 internal sealed class KeyboardLayoutTheoryAttribute : TheoryAttribute
 {
     public KeyboardLayoutTheoryAttribute() => Skip = KeyboardLayouts.Missing;
-}
-
-internal static class KeyboardLayouts
-{
-    public static string? Missing { get; } = NativeLibrary.TryLoad("libxkbcommon.so.0", out _)
-        && System.IO.Directory.Exists("/usr/share/X11/xkb") ? null : "needs libxkbcommon0 and xkb-data";
 }

@@ -1,7 +1,7 @@
 using System;
 using System.IO;
 using System.Linq;
-using System.Runtime.InteropServices;
+using Ryokan.Backends.Tests.Screen;
 using Xunit;
 
 namespace Ryokan.Host.Tests.Screen;
@@ -29,6 +29,5 @@ internal sealed class ScreenFactAttribute : FactAttribute
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class KeymapFactAttribute : FactAttribute
 {
-    public KeymapFactAttribute() => Skip = NativeLibrary.TryLoad("libxkbcommon.so.0", out _)
-        && Directory.Exists("/usr/share/X11/xkb") ? null : "needs libxkbcommon0 and xkb-data";
+    public KeymapFactAttribute() => Skip = KeyboardLayouts.Missing;
 }
