@@ -284,6 +284,16 @@ internal sealed unsafe partial class SoftVcpu
         return new(_area + VcpuArea.Ymm + n * 32, 32);
     }
 
+    /// <summary>An unmasked x87 exception waits for the next x87 or MMX instruction (FSW.ES); on the vCPU's own thread only.</summary>
+    internal bool HasX87Error
+    {
+        get
+        {
+            ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
+            return (*(ushort*)(_area + VcpuArea.Xsave + 2) & 0x80) != 0;
+        }
+    }
+
     /// <summary>The 8 bytes of mm n; on the vCPU's own thread only.</summary>
     internal void ReadMmx(int n, Span<byte> destination)
     {

@@ -25,6 +25,10 @@ internal static class VectorInstructions
         bool mmx = source is >= Register.MM0 and <= Register.MM7;
         int bytes = mmx ? 8 : 16;
         Span<byte> data = stackalloc byte[16], select = stackalloc byte[16];
+        if (mmx && c.Vcpu.HasX87Error)
+        {
+            return c.Fault(ExceptionVector.X87);
+        }
         if (mmx)
         {
             c.Vcpu.ReadMmx(source - Register.MM0, data);
