@@ -1,3 +1,4 @@
+using System;
 using System.Runtime.Intrinsics.X86;
 using Ryokan.X86;
 
@@ -12,9 +13,17 @@ internal static class HostCpuid
     private const uint Leaf1Edx = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11 | 1 << 12
         | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 27;
 
-    // leaf 7: BMI1 AVX2 BMI2 ERMS RDSEED ADX CLFLUSHOPT CLWB SHA; edx FSRM
+    // leaf 7: BMI1 AVX2 BMI2 ERMS RDSEED ADX CLFLUSHOPT CLWB SHA; ecx GFNI VAES VPCLMULQDQ; edx FSRM; subleaf 1 eax AVX_VNNI
     private const uint Leaf7Ebx = 1 << 3 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 18 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 29;
+    private const uint Leaf7Ecx = 1 << 8 | 1 << 9 | 1 << 10;
     private const uint Leaf7Edx = 1 << 4;
+    private const uint Leaf71Eax = 1 << 4;
+
+    // AVX-512: F DQ IFMA CD BW VL; VBMI VBMI2 VNNI BITALG VPOPCNTDQ; FP16; subleaf 1 BF16
+    private const uint Avx512Ebx = 1 << 16 | 1 << 17 | 1 << 21 | 1 << 28 | 1 << 30 | 1u << 31;
+    private const uint Avx512Ecx = 1 << 1 | 1 << 6 | 1 << 11 | 1 << 12 | 1 << 14;
+    private const uint Avx512Edx = 1 << 23;
+    private const uint Avx512Eax = 1 << 5;
 
     /// <summary>
     /// SERIALIZE, whatever the host has: it does nothing here, for writes to code take effect at once. Without it Linux
@@ -59,19 +68,35 @@ internal static class HostCpuid
         return leaf switch
         {
             1 => host with { Ecx = host.Ecx & Leaf1Ecx, Edx = host.Edx & Leaf1Edx },
-            7 when subleaf == 0 => new CpuidResult(0, host.Ebx & Leaf7Ebx, 0, (host.Edx & Leaf7Edx) | Serialize),
-            7 => default,
-            0xd => ExtendedState(subleaf),
+            7 => StructuredFeatures(host, subleaf),
+            0xd => ExtendedState(host, subleaf),
             0x80000001 => host with { Ecx = host.Ecx & Leaf81Ecx, Edx = host.Edx & Leaf81Edx },
             _ => host,
         };
     }
 
-    /// <summary>XSAVE: x87, SSE and AVX in the standard format, 832 bytes; no compaction, no supervisor state.</summary>
-    private static CpuidResult ExtendedState(uint subleaf) => subleaf switch
+    private static CpuidResult StructuredFeatures(CpuidResult host, uint subleaf)
     {
-        0 => new CpuidResult(7, 832, 832, 0),
-        2 => new CpuidResult(256, 576, 0, 0),
-        _ => default,
-    };
+        bool avx512 = HostState.HasAvx512;
+        return subleaf switch
+        {
+            0 => new CpuidResult(Math.Min(host.Eax, 1), host.Ebx & (Leaf7Ebx | (avx512 ? Avx512Ebx : 0)),
+                host.Ecx & (Leaf7Ecx | (avx512 ? Avx512Ecx : 0)), (host.Edx & (Leaf7Edx | (avx512 ? Avx512Edx : 0))) | Serialize),
+            1 => new CpuidResult(host.Eax & (Leaf71Eax | (avx512 ? Avx512Eax : 0)), 0, 0, 0),
+            _ => default,
+        };
+    }
+
+    /// <summary>XSAVE as the host has it, of x87, SSE, AVX and perhaps AVX-512, and XSAVEC; no supervisor state.</summary>
+    private static CpuidResult ExtendedState(CpuidResult host, uint subleaf)
+    {
+        uint bytes = (uint)HostState.ImageBytes;
+        return subleaf switch
+        {
+            0 => new CpuidResult((uint)HostState.Xcr0, bytes, bytes, 0),
+            1 => HostState.HasCompaction ? new CpuidResult(2, (uint)HostState.CompactedBytes, 0, 0) : default,
+            < 32 when (HostState.Xcr0 >> (int)subleaf & 1) != 0 => host with { Ecx = host.Ecx & 2, Edx = 0 },
+            _ => default,
+        };
+    }
 }

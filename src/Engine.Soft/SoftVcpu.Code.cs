@@ -39,6 +39,7 @@ internal sealed unsafe partial class SoftVcpu
     private byte* Resolve(out VcpuExit fault)
     {
         fault = default;
+        LetSleep();
         ulong rip = _head->Registers.Rip;
         BlockMode mode = CurrentMode;
         bool kernel = (mode & BlockMode.Kernel) != 0;

@@ -276,33 +276,4 @@ internal sealed unsafe partial class SoftVcpu
         byte* a = TlbOf(VcpuArea.ReadTable(kernel)).Probe(first), b = TlbOf(VcpuArea.ReadTable(kernel)).Probe(second);
         return a != null && b != null && (ulong)a >> 12 == (ulong)b >> 12;
     }
-
-    /// <summary>The 32 bytes of ymm n.</summary>
-    internal Span<byte> Vector(int n)
-    {
-        _head->WideVectors_ = 1;
-        return new(_area + VcpuArea.Ymm + n * 32, 32);
-    }
-
-    /// <summary>An unmasked x87 exception waits for the next x87 or MMX instruction (FSW.ES); on the vCPU's own thread only.</summary>
-    internal bool HasX87Error
-    {
-        get
-        {
-            ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
-            return (*(ushort*)(_area + VcpuArea.Xsave + 2) & 0x80) != 0;
-        }
-    }
-
-    /// <summary>The 8 bytes of mm n; on the vCPU's own thread only.</summary>
-    internal void ReadMmx(int n, Span<byte> destination)
-    {
-        ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
-        byte* image = _area + VcpuArea.Xsave;
-        int top = *(ushort*)(image + 2) >> 11 & 7; // mm n is physical register n, the image begins with ST(0)
-        new ReadOnlySpan<byte>(image + 32 + ((n - top) & 7) * 16, 8).CopyTo(destination);
-    }
-
-    /// <summary>What every MMX instruction does to x87 state: TOP = 0, all tags valid.</summary>
-    internal void EnterMmx() => ((delegate* unmanaged<void>)_engine.Routines.EnterMmx)();
 }

@@ -74,10 +74,12 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         *(ulong*)(_area + VcpuArea.RamFrames) = engine.Frames.RamFrames;
         *(byte**)(_area + VcpuArea.FramesBase) = engine.Frames.Base;
         *(byte**)(_area + VcpuArea.FrameFlagBytes) = engine.Frames.Flags;
-        _head->GuestMxcsr_ = 0x1f80;
+        _head->GuestMxcsr_ = MxcsrReset;
+        _head->Sleeping_ = 1;
         _head->Registers.LongCode = 1;
-        *(ushort*)(_area + VcpuArea.Xsave) = 0x37f;
-        *(uint*)(_area + VcpuArea.Xsave + 24) = 0x1f80;
+        _head->Registers.Xcr0 = HostState.Xcr0;
+        *(ushort*)(_area + VcpuArea.Xsave) = ControlWordReset;
+        *(uint*)(_area + VcpuArea.Xsave + MxcsrAt) = MxcsrReset;
         for (int table = 0; table < _tlb.Length; table++)
         {
             _tlb[table] = new TlbTable(_area, VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
@@ -381,7 +383,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 _resume = block.Code + site.Resume; // the generation was taken when the code was left
                 return false;
             }
-            if (result == MissResult.Fault)
+            if (result == MissResult.Fault && !site.Masked)
             {
                 return ToPreciseFault(site, va, ref exit);
             }
@@ -402,7 +404,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     private bool ToPreciseFault(in Site site, ulong va, ref VcpuExit exit)
     {
         ToStackFault(site, va, ref exit);
-        bool misaligned = site.Size is 16 or 32 && (va & (ulong)(site.Size - 1)) != 0;
+        bool misaligned = site.Size is 16 or 32 or 64 && (va & (ulong)(site.Size - 1)) != 0;
         if (misaligned && exit.Kind == ExitKind.Exception && exit.Vector == (byte)ExceptionVector.PageFault
             && SlowInstructions.TryDecode(this, _head->Registers.Rip, out Instruction i)
             && AlignedOperands.Requires(i, site.Size))
@@ -482,59 +484,6 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         return false;
     }
 
-    /// <summary>
-    /// Runs one instruction on a copy of its operand: for operands that cross a page and writes to pages
-    /// that hold translated code. Not atomic with respect to other vCPUs.
-    /// </summary>
-    private bool Step(TranslationBlock block, int index, ulong va, ulong page, ref VcpuExit exit)
-    {
-        Counters.Steps++;
-        Site site = block.Sites[index];
-        bool kernel = _head->Registers.KernelMode != 0;
-        Debug.Require(site.Size <= VcpuArea.BounceBytes - 64, "operand larger than the bounce buffer");
-        byte* bounce = _area + VcpuArea.Bounce + (va & 63);
-        var copy = new Span<byte>(bounce, site.Size);
-        if (site.Write && !CanWrite(va, site.Size, kernel, out exit))
-        {
-            return true;
-        }
-        if (!ReadVirtual(va, copy, kernel, out exit))
-        {
-            return true;
-        }
-        byte* code = _engine.GetStep(this, block, index);
-        int generation = _engine.Generation;
-        *(byte**)(_area + VcpuArea.Spill1) = bounce;
-        ulong resumeFlags = _head->Registers.Rflags;
-        Enter(code, out uint word);
-        if (word == NotEntered)
-        {
-            _head->Registers.Rflags = resumeFlags;
-            return false; // rip is at the instruction: it runs again after the request
-        }
-        if (word == Routines.FaultMark)
-        {
-            exit = FaultOf(_head->FaultSignal_, _head->FaultVector_);
-            return true;
-        }
-        Debug.Require(word == Routines.StepMark, "a bounce copy left by another way");
-        _head->Registers.Rip = Wrap(page, site.Next);
-        if (site.Write && !WriteVirtual(va, copy, kernel, out exit))
-        {
-            return true;
-        }
-        if (IsStepping)
-        {
-            exit = VcpuExit.Fault(ExceptionVector.Debug);
-            return true;
-        }
-        if (block.Valid && generation == _engine.Generation)
-        {
-            Continue(block.Code + site.After);
-        }
-        return false;
-    }
-
     // ---- host faults ---------------------------------------------------------------------------------
 
     /// <summary>A host signal in translated code: the guest's instruction faulted as it would on hardware.</summary>
@@ -562,49 +511,4 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         8 => VcpuExit.Fault((ExceptionVector)vector), // SIGFPE
         _ => VcpuExit.Fault(ExceptionVector.GeneralProtection, 0),
     };
-
-    // ---- floating-point state ------------------------------------------------------------------------
-
-    public int XsaveSize => 832;
-
-    public void ReadXsave(Span<byte> destination)
-    {
-        byte* image = _area + VcpuArea.Xsave;
-        if (_hasX87)
-        {
-            ((delegate* unmanaged<byte*, void>)_engine.Routines.SaveX87)(_area);
-        }
-        *(uint*)(image + 24) = _head->GuestMxcsr_;
-        destination[..832].Clear();
-        new ReadOnlySpan<byte>(image, 512).CopyTo(destination);
-        destination[512] = 7;
-        for (int n = 0; n < 16; n++)
-        {
-            byte* ymm = _area + VcpuArea.Ymm + n * 32;
-            new ReadOnlySpan<byte>(ymm, 16).CopyTo(destination[(160 + n * 16)..]);
-            new ReadOnlySpan<byte>(ymm + 16, 16).CopyTo(destination[(576 + n * 16)..]);
-        }
-    }
-
-    public void WriteXsave(ReadOnlySpan<byte> source)
-    {
-        byte* image = _area + VcpuArea.Xsave;
-        source[..512].CopyTo(new Span<byte>(image, 512));
-        bool avx = (source[512] & 4) != 0;
-        _head->GuestMxcsr_ = *(uint*)(image + 24) & 0xffff;
-        *(uint*)(image + 24) = _head->GuestMxcsr_;
-        for (int n = 0; n < 16; n++)
-        {
-            byte* ymm = _area + VcpuArea.Ymm + n * 32;
-            source.Slice(160 + n * 16, 16).CopyTo(new Span<byte>(ymm, 16));
-            var upper = new Span<byte>(ymm + 16, 16);
-            upper.Clear();
-            if (avx)
-            {
-                source.Slice(576 + n * 16, 16).CopyTo(upper);
-            }
-        }
-        _head->WideVectors_ = 1;
-        _hasX87 = false; // loaded at the next Run, on the vCPU's own thread
-    }
 }

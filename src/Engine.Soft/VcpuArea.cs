@@ -77,6 +77,9 @@ internal static class VcpuArea
         [FieldOffset(CodePageMask)] public ulong CodePageMask_;
         [FieldOffset(StackSlotMask)] public ulong StackSlotMask_;
         [FieldOffset(WideVectors)] public byte WideVectors_;
+        [FieldOffset(UpperHalves)] public byte UpperHalves_;
+        [FieldOffset(Sleeping)] public ushort Sleeping_;
+        [FieldOffset(BeyondAvx)] public byte BeyondAvx_;
         [FieldOffset(StackTag)] public ulong UserStackTag;
         [FieldOffset(StackDelta)] public ulong UserStackDelta;
         [FieldOffset(StackTag + 16)] public ulong KernelStackTag;
@@ -100,6 +103,7 @@ internal static class VcpuArea
     public const int RegistersAt = 0x80;
     public const int RflagsOffset = RegistersAt + 136, FsBase = RegistersAt + 144, GsBase = RegistersAt + 152;
     public const int EsBase = RegistersAt + 160, CsBase = RegistersAt + 168, SsBase = RegistersAt + 176, DsBase = RegistersAt + 184;
+    public const int Xcr0 = RegistersAt + 208;
 
     public const int ExitPc = 0x180, Temp0Save = 0x188, Temp1Save = 0x190, FaultPc = 0x198, FaultSignal = 0x1a0, FaultVector = 0x1a4;
     public const int HostRsp = 0x1a8, GuestMxcsr = 0x1b0, HostMxcsr = 0x1b4, Target = 0x1b8;
@@ -109,8 +113,20 @@ internal static class VcpuArea
     /// <summary>Constant: the bits of a distance from the stack's page that an aligned stack slot in that page has not.</summary>
     public const int StackSlotMask = 0x208;
 
-    /// <summary>Byte: not zero when a vector register may have something in its upper half.</summary>
+    /// <summary>Byte: not zero when a vector register may have something in bits 255:128.</summary>
     public const int WideVectors = 0x200;
+
+    /// <summary>Byte: not zero when one of zmm0-15 may have something in bits 511:256; counts only while not <see cref="Sleeping"/>.</summary>
+    public const int UpperHalves = 0x201;
+
+    /// <summary>
+    /// 2 bytes: not zero while all state beyond AVX (zmm16-31, upper halves, k0-7) is zero, neither kept here nor in host registers.
+    /// Translated code that uses it wakes it first.
+    /// </summary>
+    public const int Sleeping = 0x202;
+
+    /// <summary>Byte: state beyond AVX was not all zero when translated code was left last.</summary>
+    public const int BeyondAvx = 0x204;
 
     /// <summary>Host addresses of the other groups.</summary>
     private const int OtherGroupSlots = 0x210;
@@ -121,9 +137,7 @@ internal static class VcpuArea
 
     public const int Spill1 = 0x238;
 
-    /// <summary>ymm0-15, 32 bytes each.</summary>
-    public const int Ymm = 0x240;
-    public const int HeadBytes = 0x440;
+    public const int HeadBytes = 0x240;
 
     /// <summary>XSAVE image (legacy area, header) used to read and write the x87 state; 64-byte aligned.</summary>
     public const int Xsave = HeadBytes;
@@ -155,7 +169,17 @@ internal static class VcpuArea
     public const int Bounce = 0x1000;
     public const int BounceBytes = 0x1000;
 
-    public const int KernelRead = 0x2000;
+    /// <summary>zmm0-31, 64 bytes each, of which those that the guest does not use are not kept up to date.</summary>
+    private const int Vectors = 0x2000;
+
+    /// <summary>k0-7, 8 bytes each.</summary>
+    private const int Opmasks = Vectors + 32 * 64;
+
+    public static int Zmm(int n) => Vectors + n * 64;
+
+    public static int Opmask(int n) => Opmasks + n * 8;
+
+    public const int KernelRead = 0x3000;
     public const int KernelWrite = KernelRead + TlbTableBytes;
     public const int UserRead = KernelWrite + TlbTableBytes;
     public const int UserWrite = UserRead + TlbTableBytes;

@@ -77,8 +77,8 @@ public interface IVcpu
     bool TryTranslate(ulong va, bool kernelMode, out ulong maddr, out ulong leafEntry);
 
     /// <summary>
-    /// Floating-point and vector state in the XSAVE standard format: 512-byte legacy area, 64-byte header,
-    /// then AVX at 576; <see cref="XsaveSize"/> bytes.
+    /// Floating-point, vector and mask state in the XSAVE standard format: 512-byte legacy area, 64-byte header,
+    /// then each component where CPUID leaf 0Dh of the engine says; <see cref="XsaveSize"/> bytes.
     /// </summary>
     void ReadXsave(Span<byte> destination);
 

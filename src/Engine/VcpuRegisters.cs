@@ -53,6 +53,9 @@ public struct VcpuRegisters
 
     private byte _pad;
 
+    /// <summary>State components that XSAVE and XRSTOR act on, and that XGETBV reads (Intel SDM vol. 1, 13.3).</summary>
+    public ulong Xcr0;
+
     public ulong this[Gpr register]
     {
         readonly get => Gpr[(int)register];

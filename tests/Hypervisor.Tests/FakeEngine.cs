@@ -23,6 +23,10 @@ internal sealed class FakeEngine(GuestFrames frames) : IEngine
     public readonly Dictionary<(uint Leaf, uint Subleaf), CpuidResult> CpuidAnswers = new()
     {
         [(0, 0)] = new CpuidResult(0x1f, 0x756e6547, 0x6c65746e, 0x49656e69),
+        [(0xd, 2)] = new CpuidResult(256, 576, 0, 0),
+        [(0xd, 5)] = new CpuidResult(64, 1088, 0, 0),
+        [(0xd, 6)] = new CpuidResult(512, 1152, 2, 0),
+        [(0xd, 7)] = new CpuidResult(1024, 1664, 2, 0),
     };
 
     public IVcpu CreateVcpu(int id, IVcpuHost host)

@@ -145,13 +145,51 @@ public sealed class PrivilegedInstructionTests
         Assert.NotEqual(0u, features.Ecx & (1u << 27));
         Assert.Equal(0u, features.Ecx & (1u << 17 | 1u << 21 | 1u << 24 | 1u << 5 | 1u << 3));
         CpuidResult structured = d.Domain.Cpuid.Get(0, 7, 0);
-        Assert.Equal(0u, structured.Ebx & (1u << 7 | 1u << 20 | 1u << 10 | 1u << 16));
+        Assert.Equal(0u, structured.Ebx & (1u << 7 | 1u << 20 | 1u << 10));
         Assert.Equal(0u, structured.Ecx & (1u << 3 | 1u << 2 | 1u << 16));
         Assert.Equal(default, d.Domain.Cpuid.Get(0, 0xa, 0));
-        CpuidResult state = d.Domain.Cpuid.Get(0, 0xd, 0);
-        Assert.Equal((7u, 832u, 832u, 0u), (state.Eax, state.Ebx, state.Ecx, state.Edx));
+        Assert.Equal(1u, structured.Eax);
+        Assert.Equal(0x30u, d.Domain.Cpuid.Get(0, 7, 1).Eax);
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 7, 2));
         Assert.Equal(0u, d.Domain.Cpuid.Get(0, 0x80000001, 0).Edx & (1u << 26 | 1u << 3));
         Assert.NotEqual(0u, d.Domain.Cpuid.Get(0, 0x16, 0).Eax);
+    }
+
+    [Theory]
+    [InlineData(0xe7u, 0xe7u, 2688u, 2432u)]
+    [InlineData(0x47u, 7u, 832u, 832u)]
+    [InlineData(7u, 7u, 832u, 832u)]
+    public void ExtendedStateIsAsLargeAsWhatTheEngineHas(uint offered, uint shown, uint bytes, uint compacted)
+    {
+        using TestDomain d = new(prepare: e => e.CpuidAnswers[(0xd, 0)] = new CpuidResult(offered, 4096, 4096, 0));
+        Assert.Equal(new CpuidResult(shown, bytes, bytes, 0), d.Domain.Cpuid.Get(0, 0xd, 0));
+        Assert.Equal(new CpuidResult(7, compacted, 0, 0), d.Domain.Cpuid.Get(0, 0xd, 1));
+        Assert.Equal(new CpuidResult(256, 576, 0, 0), d.Domain.Cpuid.Get(0, 0xd, 2));
+        CpuidResult upper = shown == 7 ? default : new CpuidResult(512, 1152, 2, 0);
+        Assert.Equal(upper, d.Domain.Cpuid.Get(0, 0xd, 6));
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 0xd, 9));
+    }
+
+    [Theory]
+    [InlineData(1ul, true)]
+    [InlineData(7ul, true)]
+    [InlineData(0xe7ul, true)]
+    [InlineData(6ul, false)] // x87 is always there
+    [InlineData(5ul, false)] // AVX without SSE
+    [InlineData(0x67ul, false)] // a part of AVX-512
+    [InlineData(0xe3ul, false)] // AVX-512 without AVX
+    [InlineData(0x207ul, false)] // protection keys
+    [InlineData(1ul << 32 | 7, false)]
+    public void XsetbvTakesWhatAProcessorTakes(ulong value, bool isTaken)
+    {
+        using TestDomain d = new();
+        d.Cpu.Registers.Xcr0 = 3;
+        d.Cpu.Registers[Gpr.Rcx] = 0;
+        d.Cpu.Registers[Gpr.Rax] = (uint)value;
+        d.Cpu.Registers[Gpr.Rdx] = value >> 32;
+        VcpuRegisters after = Play(d, Op(PrivilegedOperation.Xsetbv));
+        Assert.Equal(isTaken ? value : 3, after.Xcr0);
+        Assert.Equal(isTaken ? 0x1002u : FaultHandler, after.Rip);
     }
 
     [Fact]

@@ -34,7 +34,10 @@ internal sealed class TestDomain : IDisposable, IConsoleSink
     public readonly Domain Domain;
     public readonly FakeEngine Engine;
 
-    public TestDomain(int vcpus = 1, ulong initialPages = 0)
+    /// <param name="vcpus">how many</param>
+    /// <param name="initialPages">of the domain</param>
+    /// <param name="prepare">sets what the engine answers</param>
+    public TestDomain(int vcpus = 1, ulong initialPages = 0, Action<FakeEngine>? prepare = null)
     {
         GuestFrames frames = new(Pages);
         FakeEngine? engine = null;
@@ -44,7 +47,12 @@ internal sealed class TestDomain : IDisposable, IConsoleSink
             Name = "test",
             Uuid = new Guid("00112233-4455-6677-8899-aabbccddeeff"),
             Frames = frames,
-            CreateEngine = (f, _) => engine = new FakeEngine(f),
+            CreateEngine = (f, _) =>
+            {
+                engine = new FakeEngine(f);
+                prepare?.Invoke(engine);
+                return engine;
+            },
             Vcpus = vcpus,
             InitialPages = initialPages,
             EarlyConsole = this,

@@ -239,14 +239,19 @@ internal sealed unsafe class CodeBuffer
     public void Pext(int dst, int src, in Mem mask) => Bmi2(2, 0xf5, dst, src, mask);
 
     /// <summary>PEXT dst, src, mask (registers).</summary>
-    public void PextRegister(int dst, int src, int mask)
+    public void PextRegister(int dst, int src, int mask) => BitsRegister(2, dst, src, mask);
+
+    private void BitsRegister(int prefix, int dst, int src, int mask)
     {
         Byte(0xc4);
         Byte((dst > 7 ? 0 : 0x80) | 0x40 | (mask > 7 ? 0 : 0x20) | 2);
-        Byte(0x80 | (~src & 15) << 3 | 2);
+        Byte(0x80 | (~src & 15) << 3 | prefix);
         Byte(0xf5);
         Byte(0xc0 | (dst & 7) << 3 | (mask & 7));
     }
+
+    /// <summary>PDEP dst, src, mask (registers).</summary>
+    public void PdepRegister(int dst, int src, int mask) => BitsRegister(3, dst, src, mask);
 
     /// <summary>MOVZX r32, r8 of AL, CL, DL or BL.</summary>
     public void MovZeroExtend8(int dst, int src) => Raw([0x0f, 0xb6, (byte)(0xc0 | dst << 3 | src)]);

@@ -50,6 +50,9 @@ internal sealed unsafe partial class Routines
     /// <summary>void EnterMmx(): an MMX instruction that writes no MMX register.</summary>
     public byte* EnterMmx { get; }
 
+    /// <summary>Called before state beyond AVX is used: all of it is zero. Keeps flags and all other registers.</summary>
+    public byte* WakeBeyondAvx { get; }
+
     /// <summary>ulong ReadTsc().</summary>
     public byte* ReadTsc { get; }
 
@@ -69,6 +72,7 @@ internal sealed unsafe partial class Routines
         SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
         LoadX87 = Place(AssembleLoadX87);
         EnterMmx = Place(a => { a.movd(eax, mm0); a.ret(); });
+        WakeBeyondAvx = Place(AssembleWake);
         ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
         PlaceFills();
         for (int n = 0; n < _stacks.Length; n++)
@@ -200,28 +204,58 @@ internal sealed unsafe partial class Routines
     /// </summary>
     private static void LoadVectors(Assembler a)
     {
-        Label wide = a.CreateLabel(), loaded = a.CreateLabel();
+        Label upTo256 = a.CreateLabel(), wide = a.CreateLabel(), loaded = a.CreateLabel();
+        if (HostState.HasAvx512)
+        {
+            a.cmp(__word_ptr[rsp + VcpuArea.Sleeping], 0);
+            a.jne(upTo256);
+            for (int i = 16; i < 32; i++)
+            {
+                a.vmovdqa64(Zmm(i), __zmmword_ptr[rsp + VcpuArea.Zmm(i)]);
+            }
+            for (int i = 0; i < 8; i++)
+            {
+                a.kmovq(K(i), __qword_ptr[rsp + VcpuArea.Opmask(i)]);
+            }
+            a.cmp(__byte_ptr[rsp + VcpuArea.UpperHalves], 0);
+            a.je(upTo256);
+            for (int i = 0; i < 16; i++)
+            {
+                a.vmovdqa64(Zmm(i), __zmmword_ptr[rsp + VcpuArea.Zmm(i)]);
+            }
+            a.jmp(loaded);
+        }
+        a.Label(ref upTo256);
         a.cmp(__byte_ptr[rsp + VcpuArea.WideVectors], 0);
         a.jne(wide);
         a.vzeroupper();
         for (int i = 0; i < 16; i++)
         {
-            a.movdqa(Xmm(i), __xmmword_ptr[rsp + VcpuArea.Ymm + i * 32]);
+            a.movdqa(Xmm(i), __xmmword_ptr[rsp + VcpuArea.Zmm(i)]);
         }
         a.jmp(loaded);
         a.Label(ref wide);
         for (int i = 0; i < 16; i++)
         {
-            a.vmovdqa(Ymm(i), __ymmword_ptr[rsp + VcpuArea.Ymm + i * 32]);
+            a.vmovdqa(Ymm(i), __ymmword_ptr[rsp + VcpuArea.Zmm(i)]);
         }
         a.Label(ref loaded);
     }
 
     private static void StoreVectors(Assembler a)
     {
+        Label upTo256 = a.CreateLabel(), stored = a.CreateLabel();
+        if (HostState.HasAvx512)
+        {
+            a.cmp(__word_ptr[rsp + VcpuArea.Sleeping], 0);
+            a.jne(upTo256);
+            StoreBeyondAvx(a);
+            a.jmp(stored);
+        }
+        a.Label(ref upTo256);
         for (int i = 0; i < 16; i++)
         {
-            a.vmovdqa(__ymmword_ptr[rsp + VcpuArea.Ymm + i * 32], Ymm(i));
+            a.vmovdqa(__ymmword_ptr[rsp + VcpuArea.Zmm(i)], Ymm(i));
         }
         for (int step = 1; step < 16; step *= 2)
         {
@@ -230,9 +264,63 @@ internal sealed unsafe partial class Routines
                 a.vpor(Ymm(i), Ymm(i), Ymm(i + step));
             }
         }
+        a.Label(ref stored);
         a.vextracti128(xmm0, ymm0, 1);
         a.vptest(xmm0, xmm0);
         a.setne(__byte_ptr[rsp + VcpuArea.WideVectors]);
+    }
+
+    /// <summary>All vector and mask registers; says what of them is not zero. YMM0 = what the lower halves of zmm0-15 have together.</summary>
+    private static void StoreBeyondAvx(Assembler a)
+    {
+        for (int i = 0; i < 32; i++)
+        {
+            a.vmovdqa64(__zmmword_ptr[rsp + VcpuArea.Zmm(i)], Zmm(i));
+        }
+        for (int i = 0; i < 8; i++)
+        {
+            a.kmovq(__qword_ptr[rsp + VcpuArea.Opmask(i)], K(i));
+        }
+        for (int step = 1; step < 16; step *= 2)
+        {
+            for (int i = 0; i < 32; i += 2 * step)
+            {
+                a.vporq(Zmm(i), Zmm(i), Zmm(i + step));
+            }
+        }
+        for (int step = 1; step < 8; step *= 2)
+        {
+            for (int i = 0; i < 8; i += 2 * step)
+            {
+                a.korq(K(i), K(i), K(i + step));
+            }
+        }
+        a.vextracti64x4(ymm1, zmm0, 1);
+        a.vptest(ymm1, ymm1);
+        a.setne(al);
+        a.mov(__byte_ptr[rsp + VcpuArea.UpperHalves], al);
+        a.vptestmq(k1, zmm16, zmm16);
+        a.kortestq(k0, k1);
+        a.setne(cl);
+        a.or(al, cl);
+        a.mov(__byte_ptr[rsp + VcpuArea.BeyondAvx], al);
+    }
+
+    private static void AssembleWake(Assembler a)
+    {
+        if (HostState.HasAvx512)
+        {
+            for (int i = 16; i < 32; i++)
+            {
+                a.vpxord(Zmm(i), Zmm(i), Zmm(i));
+            }
+            for (int i = 0; i < 8; i++)
+            {
+                a.kxorq(K(i), K(i), K(i));
+            }
+            a.mov(__word_ptr[rsp + Called + VcpuArea.Sleeping], 0);
+        }
+        a.ret();
     }
 
     private static void AssembleExit(Assembler a)
@@ -354,17 +442,13 @@ internal sealed unsafe partial class Routines
         a.jmp(__qword_ptr[rsp + r11 * 8 + first]);
     }
 
-    private static AssemblerRegisterXMM Xmm(int i) => i switch
-    {
-        0 => xmm0, 1 => xmm1, 2 => xmm2, 3 => xmm3, 4 => xmm4, 5 => xmm5, 6 => xmm6, 7 => xmm7,
-        8 => xmm8, 9 => xmm9, 10 => xmm10, 11 => xmm11, 12 => xmm12, 13 => xmm13, 14 => xmm14, _ => xmm15,
-    };
+    private static AssemblerRegisterXMM Xmm(int i) => new(Register.XMM0 + i);
 
-    private static AssemblerRegisterYMM Ymm(int i) => i switch
-    {
-        0 => ymm0, 1 => ymm1, 2 => ymm2, 3 => ymm3, 4 => ymm4, 5 => ymm5, 6 => ymm6, 7 => ymm7,
-        8 => ymm8, 9 => ymm9, 10 => ymm10, 11 => ymm11, 12 => ymm12, 13 => ymm13, 14 => ymm14, _ => ymm15,
-    };
+    private static AssemblerRegisterYMM Ymm(int i) => new(Register.YMM0 + i);
+
+    private static AssemblerRegisterZMM Zmm(int i) => new(Register.ZMM0 + i);
+
+    private static AssemblerRegisterK K(int i) => new(Register.K0 + i);
 
     private static void AssembleStackRefill(Assembler a, bool kernel, bool aligned)
     {

@@ -16,8 +16,8 @@ internal static class PrivilegedInstructions
                 {
                     return c.Fault(ExceptionVector.GeneralProtection, 0);
                 }
-                c.R[Gpr.Rax] = 7;
-                c.R[Gpr.Rdx] = 0;
+                c.R[Gpr.Rax] = (uint)c.R.Xcr0;
+                c.R[Gpr.Rdx] = c.R.Xcr0 >> 32;
                 return false;
             case Mnemonic.In or Mnemonic.Out:
                 return Port(ref c);

@@ -283,7 +283,7 @@ internal static partial class SlowInstructions
                 or Mnemonic.Vmaskmovpd or Mnemonic.Vpmaskmovd or Mnemonic.Vpmaskmovq:
                 return VectorInstructions.Masked(ref c);
             default:
-                return i.IsVsib ? VectorInstructions.Gather(ref c) : PrivilegedInstructions.Execute(ref c);
+                return i.IsVsib ? VectorInstructions.Scattered(ref c) : PrivilegedInstructions.Execute(ref c);
         }
     }
 

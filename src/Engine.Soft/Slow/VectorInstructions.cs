@@ -9,7 +9,9 @@ namespace Ryokan.Engine.Soft.Slow;
 internal static class VectorInstructions
 {
     private static Span<byte> Ymm(ref SlowInstructions.Context c, Register r) =>
-        c.Vcpu.Vector(r >= Register.YMM0 ? r - Register.YMM0 : r - Register.XMM0);
+        c.Vcpu.Vector(Number(r));
+
+    private static int Number(Register r) => (r - Register.XMM0) % 32;
 
     public static bool Masked(ref SlowInstructions.Context c) => c.I.Mnemonic switch
     {
@@ -65,7 +67,7 @@ internal static class VectorInstructions
     private static int ElementBytes(in Instruction i) =>
         i.Mnemonic is Mnemonic.Vmaskmovpd or Mnemonic.Vpmaskmovq ? 8 : 4;
 
-    private static int VectorBytes(Register r) => r >= Register.YMM0 ? 32 : 16;
+    private static int VectorBytes(Register r) => r >= Register.ZMM0 ? 64 : r >= Register.YMM0 ? 32 : 16;
 
     private static bool MaskedLoad(ref SlowInstructions.Context c)
     {
@@ -86,6 +88,7 @@ internal static class VectorInstructions
             }
         }
         result.CopyTo(Ymm(ref c, c.I.GetOpRegister(0)));
+        c.Vcpu.ClearAbove256(Number(c.I.GetOpRegister(0)));
         return false;
     }
 
@@ -125,43 +128,116 @@ internal static class VectorInstructions
         }
     }
 
-    /// <summary>
-    /// VGATHER*/VPGATHER* of AVX2: destination, memory by index vector, mask. Elements are done in order; the mask
-    /// shows how far it got when one faults.
-    /// </summary>
-    public static bool Gather(ref SlowInstructions.Context c)
+    /// <summary>Elements of a gather or scatter, and where each lies.</summary>
+    private unsafe struct Elements
     {
-        ref Instruction i = ref c.I;
-        int element = i.Mnemonic is Mnemonic.Vgatherdpd or Mnemonic.Vgatherqpd or Mnemonic.Vpgatherdq
-            or Mnemonic.Vpgatherqq ? 8 : 4;
-        int indexBytes = i.Mnemonic is Mnemonic.Vgatherqpd or Mnemonic.Vgatherqps or Mnemonic.Vpgatherqq
-            or Mnemonic.Vpgatherqd ? 8 : 4;
-        int destination = VectorBytes(i.GetOpRegister(0));
-        int count = Math.Min(destination / element, VectorBytes(i.MemoryIndex) / indexBytes);
-        Span<byte> target = Ymm(ref c, i.GetOpRegister(0)), mask = Ymm(ref c, i.GetOpRegister(2));
-        Span<byte> index = stackalloc byte[32];
-        Ymm(ref c, i.MemoryIndex).CopyTo(index);
-        ulong @base = i.MemoryDisplacement64 + (i.MemoryBase == Register.None ? 0 : c.Register(i.MemoryBase));
-        ulong addressMask = i.MemoryBase.IsGPR32() || i.MemoryDisplSize == 4 ? uint.MaxValue : ulong.MaxValue;
-        for (int n = 0; n < count; n++)
+        public readonly int Bytes, Count;
+        private fixed ulong _addresses[16];
+
+        /// <param name="c">the instruction under way</param>
+        /// <param name="data">register that is gathered into or scattered</param>
+        public Elements(ref SlowInstructions.Context c, Register data)
         {
-            if ((mask[n * element + element - 1] & 0x80) == 0)
+            ref Instruction i = ref c.I;
+            Bytes = i.Mnemonic is Mnemonic.Vgatherdpd or Mnemonic.Vgatherqpd or Mnemonic.Vpgatherdq or Mnemonic.Vpgatherqq
+                or Mnemonic.Vscatterdpd or Mnemonic.Vscatterqpd or Mnemonic.Vpscatterdq or Mnemonic.Vpscatterqq ? 8 : 4;
+            bool isWideIndex = i.Mnemonic is Mnemonic.Vgatherqpd or Mnemonic.Vgatherqps or Mnemonic.Vpgatherqq or Mnemonic.Vpgatherqd
+                or Mnemonic.Vscatterqpd or Mnemonic.Vscatterqps or Mnemonic.Vpscatterqq or Mnemonic.Vpscatterqd;
+            Span<byte> index = i.Encoding == EncodingKind.EVEX ? c.Vcpu.WideVector(Number(i.MemoryIndex)) : Ymm(ref c, i.MemoryIndex);
+            Count = Math.Min(VectorBytes(data) / Bytes, VectorBytes(i.MemoryIndex) / (isWideIndex ? 8 : 4));
+            ulong start = i.MemoryDisplacement64 + (i.MemoryBase == Register.None ? 0 : c.Register(i.MemoryBase));
+            ulong mask = i.MemoryBase.IsGPR32() || i.MemoryDisplSize == 4 ? uint.MaxValue : ulong.MaxValue;
+            for (int n = 0; n < Count; n++)
+            {
+                long offset = isWideIndex ? MemoryMarshal.Read<long>(index[(n * 8)..]) : MemoryMarshal.Read<int>(index[(n * 4)..]);
+                ulong ea = (start + (ulong)(offset * i.MemoryIndexScale)) & mask;
+                _addresses[n] = c.Wrap(ea + c.SegmentBase(i.MemorySegment));
+            }
+        }
+
+        public readonly ulong AddressOf(int n) => _addresses[n];
+    }
+
+    /// <summary>Gathers and scatters. Elements are done in order; the mask shows how far it got when one faults.</summary>
+    public static bool Scattered(ref SlowInstructions.Context c) => c.I.Encoding != EncodingKind.EVEX ? Gather(ref c)
+        : c.I.GetOpKind(0) == OpKind.Memory ? Scatter(ref c) : GatherByOpmask(ref c);
+
+    /// <summary>VGATHER*/VPGATHER* of AVX2: destination, memory by index vector, mask.</summary>
+    private static bool Gather(ref SlowInstructions.Context c)
+    {
+        Register destination = c.I.GetOpRegister(0), selects = c.I.GetOpRegister(2);
+        Elements elements = new(ref c, destination);
+        int size = elements.Bytes;
+        Span<byte> target = Ymm(ref c, destination), mask = Ymm(ref c, selects);
+        for (int n = 0; n < elements.Count; n++)
+        {
+            if ((mask[n * size + size - 1] & 0x80) == 0)
             {
                 continue;
             }
-            long offset = indexBytes == 8 ? MemoryMarshal.Read<long>(index[(n * 8)..])
-                : MemoryMarshal.Read<int>(index[(n * 4)..]);
-            ulong ea = (@base + (ulong)(offset * i.MemoryIndexScale)) & addressMask;
-            ulong va = c.Wrap(ea + c.SegmentBase(i.MemorySegment));
-            if (!c.TryRead(va, element, out ulong value))
+            if (!c.TryRead(elements.AddressOf(n), size, out ulong value))
             {
                 return !c.Refuse(SlowInstructions.NamesStackSegment(c.I));
             }
-            Put(target[(n * element)..], element, value);
-            mask.Slice(n * element, element).Clear();
+            Put(target[(n * size)..], size, value);
+            mask.Slice(n * size, size).Clear();
         }
-        target[(count * element)..].Clear();
+        target[(elements.Count * size)..].Clear();
         mask.Clear();
+        c.Vcpu.ClearAbove256(Number(destination));
+        c.Vcpu.ClearAbove256(Number(selects));
+        return false;
+    }
+
+    /// <summary>VGATHER*/VPGATHER* of AVX-512: destination under an opmask, memory by index vector.</summary>
+    private static bool GatherByOpmask(ref SlowInstructions.Context c)
+    {
+        Register destination = c.I.GetOpRegister(0);
+        Elements elements = new(ref c, destination);
+        int size = elements.Bytes;
+        Span<byte> target = c.Vcpu.WideVector(Number(destination));
+        ref ulong mask = ref c.Vcpu.Opmask(c.I.OpMask - Register.K0);
+        for (int n = 0; n < elements.Count; n++)
+        {
+            if ((mask >> n & 1) == 0)
+            {
+                continue;
+            }
+            if (!c.TryRead(elements.AddressOf(n), size, out ulong value))
+            {
+                return !c.Refuse(SlowInstructions.NamesStackSegment(c.I));
+            }
+            Put(target[(n * size)..], size, value);
+            mask &= ~(1UL << n);
+        }
+        target[(elements.Count * size)..].Clear();
+        mask = 0;
+        return false;
+    }
+
+    /// <summary>VSCATTER*/VPSCATTER*: memory by index vector under an opmask, source. Of elements at one place the last stays.</summary>
+    private static bool Scatter(ref SlowInstructions.Context c)
+    {
+        Register source = c.I.GetOpRegister(1);
+        Elements elements = new(ref c, source);
+        int size = elements.Bytes;
+        Span<byte> data = c.Vcpu.WideVector(Number(source));
+        ref ulong mask = ref c.Vcpu.Opmask(c.I.OpMask - Register.K0);
+        for (int n = 0; n < elements.Count; n++)
+        {
+            if ((mask >> n & 1) == 0)
+            {
+                continue;
+            }
+            Span<byte> element = data.Slice(n * size, size);
+            ulong value = size == 8 ? MemoryMarshal.Read<ulong>(element) : MemoryMarshal.Read<uint>(element);
+            if (!c.TryWrite(elements.AddressOf(n), size, value))
+            {
+                return !c.Refuse(SlowInstructions.NamesStackSegment(c.I));
+            }
+            mask &= ~(1UL << n);
+        }
+        mask = 0;
         return false;
     }
 }

@@ -76,9 +76,13 @@ internal static class InstructionClass
 
     private static Rule Classify(in Instruction i)
     {
-        if (i.Encoding is EncodingKind.EVEX or EncodingKind.MVEX or EncodingKind.XOP or EncodingKind.D3NOW)
+        if (i.Encoding is EncodingKind.MVEX or EncodingKind.XOP or EncodingKind.D3NOW)
         {
             return Rule.Undefined;
+        }
+        if (IsStateMove(i.Mnemonic))
+        {
+            return HostState.HasCompaction || i.Mnemonic is not (Mnemonic.Xsavec or Mnemonic.Xsavec64) ? Rule.Special : Rule.Undefined;
         }
         Rule named = ByMnemonic(i);
         if (named != Rule.Unknown)
@@ -110,6 +114,10 @@ internal static class InstructionClass
         return i.IsVsib ? Rule.Slow : Rule.Generic;
     }
 
+    /// <summary>Saves or loads all of floating-point, vector and mask state.</summary>
+    public static bool IsStateMove(Mnemonic mnemonic) => mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64
+        or Mnemonic.Xrstor or Mnemonic.Xrstor64;
+
     private static Rule ByMnemonic(in Instruction i) => i.Mnemonic switch
     {
         Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0
@@ -120,8 +128,7 @@ internal static class InstructionClass
         Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Jmp or Mnemonic.Leave
             or Mnemonic.Lea or Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz
             or Mnemonic.Jecxz or Mnemonic.Jrcxz or Mnemonic.Syscall or Mnemonic.Cli or Mnemonic.Sti
-            or Mnemonic.Cld or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64
-            or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc or Mnemonic.Ud2
+            or Mnemonic.Cld or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc or Mnemonic.Ud2
             or Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq
             or Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq
             or Mnemonic.Xlatb => IsSseMovsd(i) ? Rule.Generic : Rule.Special,
@@ -143,7 +150,7 @@ internal static class InstructionClass
         Mnemonic.Cmpsd => i.IsStringInstruction ? Rule.Slow : Rule.Unknown,
         Mnemonic.INVALID or Mnemonic.Xbegin or Mnemonic.Xabort or Mnemonic.Xend or Mnemonic.Xtest
             or Mnemonic.Monitor or Mnemonic.Mwait or Mnemonic.Monitorx or Mnemonic.Mwaitx or Mnemonic.Ud0
-            or Mnemonic.Ud1 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec or Mnemonic.Xsavec64
+            or Mnemonic.Ud1 or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64
             or Mnemonic.Xsaves or Mnemonic.Xsaves64 or Mnemonic.Xrstors or Mnemonic.Xrstors64
             or Mnemonic.Rdfsbase or Mnemonic.Rdgsbase or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase
             or Mnemonic.Rdpkru or Mnemonic.Wrpkru or Mnemonic.Umonitor or Mnemonic.Umwait or Mnemonic.Tpause
@@ -153,6 +160,12 @@ internal static class InstructionClass
 
     /// <summary>MOVSD and CMPSD name both a string and an SSE2 instruction.</summary>
     private static bool IsSseMovsd(in Instruction i) => i.Mnemonic == Mnemonic.Movsd && !i.IsStringInstruction;
+
+    /// <summary>Leaf 7 as the guest may see it: ebx, ecx, edx, and eax of subleaf 1.</summary>
+    private static readonly (uint Ebx, uint Ecx, uint Edx, uint Eax1) Newer = (HostCpuid.Read(7, 0).Ebx, HostCpuid.Read(7, 0).Ecx,
+        HostCpuid.Read(7, 0).Edx, HostCpuid.Read(7, 1).Eax);
+
+    private static bool Has(uint features, int bit) => (features >> bit & 1) != 0;
 
     private static bool IsOffered(CpuidFeature feature) => feature switch
     {
@@ -168,6 +181,23 @@ internal static class InstructionClass
             or CpuidFeature.FXSR or CpuidFeature.XSAVE or CpuidFeature.TSC or CpuidFeature.PAUSE
             or CpuidFeature.MULTIBYTENOP or CpuidFeature.MSR or CpuidFeature.CLFSH or CpuidFeature.CPUID
             or CpuidFeature.SEP or CpuidFeature.SYSCALL or CpuidFeature.SMM => true,
+        CpuidFeature.AVX512F => Has(Newer.Ebx, 16),
+        CpuidFeature.AVX512DQ => Has(Newer.Ebx, 17),
+        CpuidFeature.AVX512_IFMA => Has(Newer.Ebx, 21),
+        CpuidFeature.AVX512CD => Has(Newer.Ebx, 28),
+        CpuidFeature.AVX512BW => Has(Newer.Ebx, 30),
+        CpuidFeature.AVX512VL => Has(Newer.Ebx, 31),
+        CpuidFeature.AVX512_VBMI => Has(Newer.Ecx, 1),
+        CpuidFeature.AVX512_VBMI2 => Has(Newer.Ecx, 6),
+        CpuidFeature.GFNI => Has(Newer.Ecx, 8),
+        CpuidFeature.VAES => Has(Newer.Ecx, 9),
+        CpuidFeature.VPCLMULQDQ => Has(Newer.Ecx, 10),
+        CpuidFeature.AVX512_VNNI => Has(Newer.Ecx, 11),
+        CpuidFeature.AVX512_BITALG => Has(Newer.Ecx, 12),
+        CpuidFeature.AVX512_VPOPCNTDQ => Has(Newer.Ecx, 14),
+        CpuidFeature.AVX512_FP16 => Has(Newer.Edx, 23),
+        CpuidFeature.AVX_VNNI => Has(Newer.Eax1, 4),
+        CpuidFeature.AVX512_BF16 => Has(Newer.Eax1, 5),
         _ => false,
     };
 }

@@ -78,6 +78,9 @@ internal struct Site
     public bool Aligned;
     public byte Length;
 
+    /// <summary>An opmask selects which parts of the operand are accessed.</summary>
+    public bool Masked;
+
     /// <summary>The stub goes to code made later, for operands in two pages.</summary>
     public bool Extended;
 

@@ -12,7 +12,7 @@ namespace Ryokan.Engine.Soft.Translate;
 internal sealed unsafe partial class Translator
 {
     /// <summary>Largest operand that generated code splits.</summary>
-    public const int MaxSplitBytes = 32;
+    public const int MaxSplitBytes = 64;
 
     private void BeginAside(TranslationBlock block)
     {
@@ -166,7 +166,7 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc when i.GetOpKind(1) == OpKind.Register:
                 EmitBitOperation(i, copy, i.MemorySize.GetSize());
                 break;
-            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
                 EmitSaveStateOperation(i, copy);
                 break;
             case Mnemonic.Xlatb:

@@ -138,6 +138,10 @@ internal sealed unsafe partial class Translator
                     EmitFlagFreeMiss(cold.Target);
                     EmitMissStub(cold.Site);
                     break;
+                case ColdKind.Wake:
+                    _external.Add((_w.Call(), (nint)_routines.WakeBeyondAvx));
+                    _w.PatchRelative(_w.Jmp(), cold.Field + 4);
+                    break;
                 case ColdKind.EntryMiss:
                     EmitGuestAddress(Temp0, _key.Offset);
                     _external.Add((_w.Jmp(), (nint)_routines.JumpMiss(false)));

@@ -50,6 +50,7 @@ internal sealed unsafe partial class Translator
         EmitOperandAddress(i);
         Site site = SiteOf(i, SiteKind.Access, size);
         site.Write = InstructionClass.WritesMemory(i);
+        site.Masked = MaskedOperands.IsPartial(i);
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
         EmitOperation(i, memory, m);
         SetAfter(index);
@@ -217,7 +218,7 @@ internal sealed unsafe partial class Translator
         {
             Mnemonic.Mulx => 2,
             Mnemonic.Mov or Mnemonic.Movzx or Mnemonic.Movsx or Mnemonic.Movsxd or Mnemonic.Rorx or Mnemonic.Shlx or Mnemonic.Shrx
-                or Mnemonic.Sarx or Mnemonic.Andn or Mnemonic.Movd or Mnemonic.Movq or Mnemonic.Pmovmskb or Mnemonic.Vpmovmskb => 1,
+                or Mnemonic.Kmovb or Mnemonic.Kmovw or Mnemonic.Kmovd or Mnemonic.Kmovq or Mnemonic.Sarx or Mnemonic.Andn or Mnemonic.Movd or Mnemonic.Movq or Mnemonic.Pmovmskb or Mnemonic.Vpmovmskb => 1,
             _ => 0,
         };
         bool replaced = false;

@@ -236,7 +236,7 @@ internal sealed unsafe partial class Translator
         && (int)i.MemoryDisplacement64 == (long)i.MemoryDisplacement64
         && i.Mnemonic is not (Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
             or Mnemonic.Xlatb or Mnemonic.Nop)
-        && InstructionClass.RuleOf(i) != Rule.Nop;
+        && InstructionClass.RuleOf(i) != Rule.Nop && !MaskedOperands.IsPartial(i);
 
     private void PlanStack(int n, in Instruction i)
     {

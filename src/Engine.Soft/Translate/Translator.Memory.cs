@@ -262,7 +262,8 @@ internal sealed unsafe partial class Translator
     /// <summary>Bytes that a memory operand covers, from its first one.</summary>
     private static int OperandBytes(in Instruction i) => i.Mnemonic switch
     {
-        Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64 => 832,
+        Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64 =>
+            HostState.ImageBytes,
         Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc => i.MemorySize.GetSize(),
         _ => i.MemorySize.GetSize(),
     };

@@ -35,7 +35,7 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq
                 or Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq:
                 return !IsInlineString(i);
-            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
                 return IsDenied(i);
             case Mnemonic.Jcxz:
                 return true;
@@ -92,7 +92,7 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Ud2: EmitUndefined(i); break;
             case Mnemonic.Xlatb: EmitTableLookup(i, flagsLive); break;
             case Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc: EmitBitTest(i, flagsLive); break;
-            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
+            case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
                 EmitSaveState(i, flagsLive);
                 break;
             default: EmitString(i); break;
@@ -230,13 +230,13 @@ internal sealed unsafe partial class Translator
         Debug.Require(_encoder.TryEncode(host, 0, out _, out _), "bit test encoding");
     }
 
-    /// <summary>XSAVE and XRSTOR: the guest's XCR0 is x87, SSE and AVX; the host's may be larger.</summary>
+    /// <summary>XSAVE, XSAVEC and XRSTOR: the host's XCR0 may have more than the guest's, whose image may be smaller then than is checked.</summary>
     private void EmitSaveState(in Instruction i, bool flagsLive)
     {
         int start = _w.Length;
         EmitOperandAddress(i);
         Site site = SiteOf(i, SiteKind.Access, OperandBytes(i));
-        site.Write = i.Mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64;
+        site.Write = i.Mnemonic is not (Mnemonic.Xrstor or Mnemonic.Xrstor64);
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
         EmitSaveStateOperation(i, m);
         SetAfter(index);
@@ -250,8 +250,9 @@ internal sealed unsafe partial class Translator
         }
         _w.Store64(Mem.Area(VcpuArea.Borrowed), Rax);
         _w.Store64(Mem.Area(VcpuArea.Borrowed1), Rdx);
-        _w.MovImm(Temp1, 7);
-        _w.PextRegister(Rax, Rax, Temp1); // the low three bits
+        _w.Load64(Temp1, Mem.Area(VcpuArea.Xcr0));
+        _w.PextRegister(Rax, Rax, Temp1); // AND that leaves flags alone
+        _w.PdepRegister(Rax, Rax, Temp1);
         _w.MovImm(Rdx, 0);
         Instruction host = i;
         SetMemory(ref host, Mem.At(Temp0));

@@ -58,6 +58,9 @@ internal sealed unsafe partial class Translator
     /// <summary>A branch of the block goes back to its beginning.</summary>
     private bool _isLoop;
 
+    /// <summary>State beyond AVX is in host registers.</summary>
+    private bool _isAwake;
+
     /// <summary>Host offset of the poll in front of a loop's first instruction.</summary>
     private int _loopHead;
 
@@ -86,6 +89,9 @@ internal sealed unsafe partial class Translator
 
         /// <summary>The end of a check that kept flags, in the table at <see cref="Cold.Target"/>, then the stub of its site.</summary>
         FlagFreeMiss,
+
+        /// <summary>State beyond AVX is needed and asleep.</summary>
+        Wake,
 
         /// <summary>The wanted address is not this block's.</summary>
         EntryMiss,
@@ -127,6 +133,7 @@ internal sealed unsafe partial class Translator
         LoadBytes(key.Frame, secondFrame);
         DecodeBlock(secondFrame >= 0);
         _isLoop = IsLoop();
+        _isAwake = false;
         (_seenLow, _seenHigh) = (PageSize, 0);
         ComputeLiveness();
         PlanGroups();
@@ -532,8 +539,26 @@ internal sealed unsafe partial class Translator
 
     private int Position(int n) => (int)_code[n].IP;
 
+    /// <summary>
+    /// Once in a block: state beyond AVX is brought into host registers, which C# code uses as it likes while the guest has nothing there.
+    /// It stays until translated code is entered at a block's beginning again. Uses TEMP0; touches no flag.
+    /// </summary>
+    private void EmitWake()
+    {
+        _w.MovZeroExtend16(Temp0, Mem.Area(VcpuArea.Sleeping));
+        int awake = _w.Jrcxz();
+        _cold.Add(new Cold(ColdKind.Wake, _w.Jmp()));
+        _w.PatchShort(awake);
+        _temp0Group = None;
+        _isAwake = true;
+    }
+
     private void EmitInstruction(int n, in Instruction i)
     {
+        if (!_isAwake && FloatingPoint.UsesBeyondAvx(i) && InstructionClass.RuleOf(i) is Rule.Generic or Rule.Special)
+        {
+            EmitWake();
+        }
         int keep = _temp1Group, keep0 = _temp0Group;
         _temp0Group = _temp1Group = None;
         switch (InstructionClass.RuleOf(i))

@@ -3,7 +3,7 @@ namespace Ryokan.Hypervisor.Cpuid;
 /// <summary>
 /// Feature bits that a PV guest may see where the engine has them. Everything not named here is hidden:
 /// what needs ring 0, large pages, protection keys, other page-table formats, MSRs that we do not emulate,
-/// and vector state beyond AVX.
+/// and matrix state.
 /// </summary>
 internal static class CpuidMasks
 {
@@ -20,15 +20,20 @@ internal static class CpuidMasks
     /// <summary>ARAT: the timer does not stop in sleep states.</summary>
     public const uint Leaf6Eax = 1 << 2;
 
-    /// <summary>BMI1 AVX2 FDP BMI2 ERMS NOFPUCS RDSEED ADX CLFLUSHOPT CLWB SHA.</summary>
+    /// <summary>BMI1 AVX2 FDP BMI2 ERMS NOFPUCS AVX512F AVX512DQ RDSEED ADX AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL.</summary>
     public const uint Leaf7Ebx =
-        1 << 3 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 18 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 29;
+        1 << 3 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19 | 1 << 21 | 1 << 23 | 1 << 24
+        | 1 << 28 | 1 << 29 | 1 << 30 | 1u << 31;
 
-    /// <summary>GFNI VAES VPCLMULQDQ MOVDIRI MOVDIR64B.</summary>
-    public const uint Leaf7Ecx = 1 << 8 | 1 << 9 | 1 << 10 | 1 << 27 | 1 << 28;
+    /// <summary>VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ MOVDIRI MOVDIR64B.</summary>
+    public const uint Leaf7Ecx =
+        1 << 1 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 14 | 1 << 27 | 1 << 28;
 
-    /// <summary>FSRM, SERIALIZE.</summary>
-    public const uint Leaf7Edx = 1 << 4 | 1 << 14;
+    /// <summary>FSRM, SERIALIZE, AVX512_FP16.</summary>
+    public const uint Leaf7Edx = 1 << 4 | 1 << 14 | 1 << 23;
+
+    /// <summary>Subleaf 1: AVX_VNNI AVX512_BF16.</summary>
+    public const uint Leaf71Eax = 1 << 4 | 1 << 5;
 
     /// <summary>
     /// SPEC_CTRL and ARCH_CAPABILITIES, shown whatever the host has. A guest kernel's own mitigations (return

@@ -23,16 +23,19 @@ internal sealed class CpuidPolicy
     private const uint MachineAddressWidth = 44;
 
     /// <summary>
-    /// Family 6, model 0x3c (Haswell): AVX2 and no AVX-512, as what we show. Code that the
+    /// Family 6, model 0x3c (Haswell): AVX2, and nothing that a guest may lack. Code that the
     /// compiler cloned for one processor model is chosen by this number alone, not by feature bits, so the
-    /// model of a host with AVX-512 would lead programs to instructions that the guest does not have.
+    /// model of a newer host would lead programs to instructions that the guest does not have (AMX, say).
     /// </summary>
     private const uint HaswellSignature = 0x000306c3;
 
     private const uint AvxEcx = 1u << 28, XsaveEcx = 1u << 26, OsxsaveEcx = 1u << 27, HypervisorEcx = 1u << 31;
     private const uint ApicEdx = 1u << 9, HyperThreadingEdx = 1u << 28;
 
-    private const uint LegacyXsaveSize = 576, AvxXsaveOffset = 576, AvxXsaveSize = 256;
+    private const uint LegacyXsaveSize = 576, XsavecEax = 2;
+
+    /// <summary>XCR0 bits: x87 and SSE; AVX; opmasks and the two parts of the AVX-512 registers (Intel SDM vol. 1, 13.1).</summary>
+    private const uint LegacyState = 3, AvxState = 4, Avx512State = 0xe0;
 
     private readonly IEngine _engine;
     private readonly XenCpuidLeaves _xen;
@@ -54,11 +57,20 @@ internal sealed class CpuidPolicy
         _baseMegahertz = (tscKilohertz + 500) / 1000;
         // Linux takes the frequency from leaf 16h only of Intel's CPUs; otherwise it probes a timer chip.
         _maxBasic = _intel ? MaxBasicLeaf : Math.Clamp(basic.Eax, 0xd, MaxBasicLeaf);
-        Xcr0Mask = (FeaturesEcx & XsaveEcx) == 0 ? 0u : (FeaturesEcx & AvxEcx) != 0 ? 7u : 3u;
+        uint offered = engine.Cpuid(0xd, 0).Eax;
+        bool hasXsave = (FeaturesEcx & XsaveEcx) != 0, hasAvx = hasXsave && (FeaturesEcx & AvxEcx) != 0;
+        Xcr0Mask = (hasXsave ? LegacyState : 0) | (hasAvx ? AvxState : 0)
+            | (hasAvx && (offered & Avx512State) == Avx512State ? Avx512State : 0);
     }
 
-    /// <summary>XCR0 bits the guest may set: x87, SSE and AVX, as far as the engine has them.</summary>
+    /// <summary>XCR0 bits the guest may set: x87, SSE, AVX and AVX-512, as far as the engine has them.</summary>
     public uint Xcr0Mask { get; }
+
+    /// <summary>True when a guest may set XCR0 to a value: x87 always, AVX with SSE, all of AVX-512 with AVX (Intel SDM vol. 1, 13.3).</summary>
+    public bool AllowsXcr0(ulong value) =>
+        (value & 1) != 0 && (value & ~(ulong)Xcr0Mask) == 0
+        && ((value & AvxState) == 0 || (value & LegacyState) == LegacyState)
+        && ((value & Avx512State) == 0 || (value & (Avx512State | AvxState)) == (Avx512State | AvxState));
 
     private uint FeaturesEcx => _engine.Cpuid(1, 0).Ecx & CpuidMasks.Leaf1Ecx;
 
@@ -132,10 +144,10 @@ internal sealed class CpuidPolicy
     {
         if (subleaf != 0)
         {
-            return default;
+            return subleaf == 1 ? new CpuidResult(raw.Eax & CpuidMasks.Leaf71Eax, 0, 0, 0) : default;
         }
         uint edx = (raw.Edx & CpuidMasks.Leaf7Edx) | (_intel ? CpuidMasks.SpeculationEdx : 0);
-        return new CpuidResult(0, raw.Ebx & CpuidMasks.Leaf7Ebx, raw.Ecx & CpuidMasks.Leaf7Ecx, edx);
+        return new CpuidResult(Math.Min(raw.Eax, 1), raw.Ebx & CpuidMasks.Leaf7Ebx, raw.Ecx & CpuidMasks.Leaf7Ecx, edx);
     }
 
     /// <summary>One thread per core, all cores in one package; x2APIC id = vCPU id.</summary>
@@ -153,13 +165,29 @@ internal sealed class CpuidPolicy
 
     private CpuidResult ExtendedState(CpuidResult raw, uint subleaf)
     {
-        uint size = Xcr0Mask == 7 ? AvxXsaveOffset + AvxXsaveSize : LegacyXsaveSize;
-        return Xcr0Mask == 0 ? default : subleaf switch
+        if (Xcr0Mask == 0)
         {
-            0 => new CpuidResult(Xcr0Mask, size, size, 0),
-            1 => new CpuidResult(raw.Eax & CpuidMasks.LeafD1Eax, size, 0, 0),
-            2 when Xcr0Mask == 7 => new CpuidResult(AvxXsaveSize, AvxXsaveOffset, 0, 0),
-            _ => default,
+            return default;
+        }
+        uint end = LegacyXsaveSize, compactedEnd = LegacyXsaveSize;
+        for (int component = 2; component < 32; component++)
+        {
+            if ((Xcr0Mask >> component & 1) != 0)
+            {
+                CpuidResult layout = _engine.Cpuid(0xd, (uint)component);
+                end = Math.Max(end, layout.Ebx + layout.Eax);
+                compactedEnd = ((layout.Ecx & 2) != 0 ? (compactedEnd + 63) & ~63u : compactedEnd) + layout.Eax;
+            }
+        }
+        bool isComponent = subleaf < 32 && (Xcr0Mask >> (int)subleaf & 1) != 0;
+        return subleaf switch
+        {
+            0 => new CpuidResult(Xcr0Mask, end, end, 0),
+            1 => raw with
+            {
+                Eax = raw.Eax & CpuidMasks.LeafD1Eax, Ebx = (raw.Eax & XsavecEax) != 0 ? compactedEnd : 0, Ecx = 0, Edx = 0,
+            },
+            _ => isComponent ? raw : default,
         };
     }
 

@@ -173,8 +173,12 @@ internal sealed partial class Vcpu
         r.Selectors[(int)SegmentRegister.Gs] = from.Gs;
     }
 
-    /// <summary>As FNINIT and a processor reset leave it: FCW 37f, MXCSR 1f80, all else zero.</summary>
-    private void ResetFpu() => LoadFpu([]);
+    /// <summary>As FNINIT and a processor reset leave it: FCW 37f, MXCSR 1f80, all else zero; of extended state x87 and SSE enabled, as Xen does.</summary>
+    private void ResetFpu()
+    {
+        LoadFpu([]);
+        Cpu.Registers.Xcr0 = XstateLegacy;
+    }
 
     private void LoadFpu(ReadOnlySpan<byte> legacyArea)
     {

@@ -21,8 +21,6 @@ internal sealed partial class Vcpu
     /// <summary>PAE MCE OSFXSR OSXMMEXCPT OSXSAVE.</summary>
     private const ulong Cr4Initial = 0x40660;
 
-    private const ulong Xcr0X87 = 1, Xcr0Sse = 2, Xcr0Avx = 4;
-
     private ulong _cr4 = Cr4Initial;
 
     /// <summary>Virtual DR0-DR7; 4 and 5 are not used.</summary>
@@ -90,7 +88,7 @@ internal sealed partial class Vcpu
                 Cpu.FlushPage(exit.Address);
                 return true;
             case PrivilegedOperation.Xsetbv:
-                return (uint)r[Gpr.Rcx] == 0 && IsXcr0Allowed(EdxEax(ref r));
+                return (uint)r[Gpr.Rcx] == 0 && SetXcr0(ref r, EdxEax(ref r));
             default:
                 return false;
         }
@@ -104,9 +102,12 @@ internal sealed partial class Vcpu
 
     private static ulong EdxEax(ref VcpuRegisters r) => (r[Gpr.Rdx] << 32) | (uint)r[Gpr.Rax];
 
-    private bool IsXcr0Allowed(ulong value) =>
-        (value & Xcr0X87) != 0 && (value & ~Domain.Cpuid.Xcr0Mask) == 0
-        && ((value & Xcr0Avx) == 0 || (value & Xcr0Sse) != 0);
+    private bool SetXcr0(ref VcpuRegisters r, ulong value)
+    {
+        bool isAllowed = Domain.Cpuid.AllowsXcr0(value);
+        r.Xcr0 = isAllowed ? value : r.Xcr0;
+        return isAllowed;
+    }
 
     private void EmulateCpuid(ref VcpuRegisters r)
     {
