@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Concurrent;
 using System.Runtime.Intrinsics.X86;
 using Ryokan.X86;
 
@@ -61,10 +62,29 @@ internal static class HostCpuid
         }
     }
 
+    private const int MostAnswers = 1024;
+
+    private static readonly ConcurrentDictionary<(uint Leaf, uint Subleaf), CpuidResult> Answers = new();
+
+    /// <summary>Asks the processor once: on a host that is a virtual machine itself each CPUID is a trap.</summary>
+    private static CpuidResult Ask(uint leaf, uint subleaf)
+    {
+        if (Answers.TryGetValue((leaf, subleaf), out CpuidResult known))
+        {
+            return known;
+        }
+        (int a, int b, int c, int d) = X86Base.CpuId((int)leaf, (int)subleaf);
+        var answer = new CpuidResult((uint)a, (uint)b, (uint)c, (uint)d);
+        if (Answers.Count < MostAnswers) // guests choose what is asked
+        {
+            Answers[(leaf, subleaf)] = answer;
+        }
+        return answer;
+    }
+
     public static CpuidResult Read(uint leaf, uint subleaf)
     {
-        (int a, int b, int c, int d) = X86Base.CpuId((int)leaf, (int)subleaf);
-        var host = new CpuidResult((uint)a, (uint)b, (uint)c, (uint)d);
+        CpuidResult host = Ask(leaf, subleaf);
         return leaf switch
         {
             1 => host with { Ecx = host.Ecx & Leaf1Ecx, Edx = host.Edx & Leaf1Edx },

@@ -25,7 +25,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     private readonly Translator _translator;
 
     /// <summary>A page that is written this often while it holds code loses all its translations at once.</summary>
-    private const int MixedPageWrites = 64;
+    private const int MixedPageWrites = 16;
 
     internal GuestFrames Frames { get; }
     internal HypervisorHole Hole { get; }
@@ -364,11 +364,12 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 WaitForOthers(caller);
             }
-            if (all)
+            bool isFree = all || page!.IsEmpty;
+            if (isFree)
             {
                 Frames.Clear(frame, FrameFlags.Code);
             }
-            return all;
+            return isFree;
         }
     }
 

@@ -14,6 +14,8 @@ internal sealed class BlockTable
         /// <summary>Blocks that start in the page before and end in this one.</summary>
         public List<TranslationBlock> Spilling { get; } = [];
 
+        public bool IsEmpty => Blocks.Count == 0 && Spilling.Count == 0;
+
         /// <summary>Writes that hit the page while it held code.</summary>
         public int Writes { get; set; }
     }
