@@ -12,8 +12,11 @@ internal sealed unsafe partial class SoftVcpu
     /// <summary>Executable pages that jump-cache entries rest on: page address to frame.</summary>
     private readonly Dictionary<ulong, long> _kernelCode = [];
 
-    /// <summary>Filled jump-cache entries, to clear no more than those.</summary>
-    private readonly List<int> _kernelFilled = [], _userFilled = [], _kernelFilled2 = [], _userFilled2 = [];
+    /// <summary>The kernel has run code in the lower half of the address space, which is another with each root.</summary>
+    private bool _hasLowKernelCode;
+
+    /// <summary>Jump-cache entries that were filled here, to clear no more than those.</summary>
+    private readonly List<int> _kernelFilled = [], _kernelFilled2 = [], _userFilled2 = [];
 
     private BlockMode _kernelJumpMode, _userJumpMode;
 
@@ -89,7 +92,11 @@ internal sealed unsafe partial class SoftVcpu
 
     private static int JumpIndex(ulong va) => (int)(va >> 2) & (VcpuArea.JumpEntries - 1);
 
-    private static int Jump2Index(ulong va) => (int)((va + (va >> VcpuArea.Jump2Shift)) & VcpuArea.Jump2Mask);
+    private static int Jump2Index(ulong key) => (int)((key + (key >> VcpuArea.Jump2Shift)) & VcpuArea.Jump2Mask);
+
+    /// <summary>What the second level knows a block by.</summary>
+    private static ulong Jump2Key(TranslationBlock block) => (block.Key.Mode & BlockMode.Kernel) != 0
+        ? block.PageVa + (ulong)block.Key.Offset : (ulong)block.Key.Frame << 12 | (uint)block.Key.Offset;
 
     private void FillJump(bool kernel, ulong rip, TranslationBlock block)
     {
@@ -100,21 +107,22 @@ internal sealed unsafe partial class SoftVcpu
             return; // entry 0 must never match: kicks send every look-up there
         }
         ulong* entry = JumpEntry(kernel, index);
-        if (TagOf(entry) == VcpuArea.EmptyJump)
+        if (kernel && TagOf(entry) == VcpuArea.EmptyJump)
         {
-            (kernel ? _kernelFilled : _userFilled).Add(index);
+            _kernelFilled.Add(index);
         }
         TagOf(entry) = 0 - rip;
         entry[0] = (ulong)code;
-        int index2 = Jump2Index(rip);
+        ulong key = Jump2Key(block);
+        int index2 = Jump2Index(key);
         ulong* second = (ulong*)(_area + VcpuArea.JumpTable2(kernel) + index2 * 16);
-        if (index2 != 0)
+        if (index2 != 0 && (kernel || _engine.Frames.TotalFrames < VcpuArea.MostCodeFrames))
         {
             if (second[0] == 0)
             {
                 (kernel ? _kernelFilled2 : _userFilled2).Add(index2);
             }
-            second[0] = 0 - rip;
+            second[0] = 0 - key;
             second[1] = (ulong)code;
         }
     }
@@ -164,6 +172,7 @@ internal sealed unsafe partial class SoftVcpu
         if (kernel)
         {
             _kernelCode.Add(page, frame);
+            _hasLowKernelCode |= (long)page >= 0;
         }
         else
         {
@@ -200,20 +209,34 @@ internal sealed unsafe partial class SoftVcpu
         known = 4 * (ulong)frame - page;
     }
 
-    private void EmptyJump(ulong* entry, ulong tag)
+    private void EmptyJump(bool kernel, ulong* entry, ulong tag)
     {
         TagOf(entry) = tag;
-        entry[0] = (ulong)_engine.Routines.JumpEmpty;
+        entry[0] = (ulong)_engine.Routines.JumpEmpty(kernel);
+    }
+
+    private void EmptyAllJumps(bool kernel)
+    {
+        for (int n = 0; n < VcpuArea.JumpEntries; n++)
+        {
+            EmptyJump(kernel, JumpEntry(kernel, n), VcpuArea.EmptyJump);
+        }
     }
 
     private void ClearJumps(bool kernel)
     {
-        List<int> filled = kernel ? _kernelFilled : _userFilled;
-        foreach (int index in filled)
+        if (kernel)
         {
-            EmptyJump(JumpEntry(kernel, index), VcpuArea.EmptyJump);
+            foreach (int index in _kernelFilled)
+            {
+                EmptyJump(kernel, JumpEntry(kernel, index), VcpuArea.EmptyJump);
+            }
+            _kernelFilled.Clear();
         }
-        filled.Clear();
+        else
+        {
+            EmptyAllJumps(kernel); // generated code fills entries too
+        }
         List<int> filled2 = kernel ? _kernelFilled2 : _userFilled2;
         foreach (int index in filled2)
         {
@@ -293,9 +316,9 @@ internal sealed unsafe partial class SoftVcpu
         ulong* first = JumpEntry(true, JumpIndex(va));
         if (TagOf(first) == 0 - va)
         {
-            EmptyJump(first, VcpuArea.EmptyJump - 2); // stays in the list of filled ones, matches nothing
+            EmptyJump(true, first, VcpuArea.EmptyJump - 2); // stays in the list of filled ones, matches nothing
         }
-        ulong* second = (ulong*)(_area + VcpuArea.KernelJumps2 + Jump2Index(va) * 16);
+        ulong* second = (ulong*)(_area + VcpuArea.KernelJumps2 + Jump2Index(Jump2Key(block)) * 16);
         if (second[0] == 0 - va)
         {
             second[0] = VcpuArea.EmptyJump - 2;

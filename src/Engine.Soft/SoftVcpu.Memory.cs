@@ -39,6 +39,10 @@ internal sealed unsafe partial class SoftVcpu
             {
                 _head->KernelStackTag = VcpuArea.EmptyTag;
             }
+            if (_hasLowKernelCode)
+            {
+                VerifyKernelCode();
+            }
         }
     }
 

@@ -69,6 +69,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         new Span<ulong>(CodePages, VcpuArea.CodePageEntries).Fill(VcpuArea.EmptyCodePage);
         *(ulong*)(_area + VcpuArea.PageOffsetMask) = 0xfff;
         *(ulong*)(_area + VcpuArea.Jump2MaskSlot) = VcpuArea.Jump2Mask;
+        *(ulong*)(_area + VcpuArea.NoFrameMaskSlot) = VcpuArea.NoFrameMask;
         *(ulong*)(_area + VcpuArea.KernelJumps2) = *(ulong*)(_area + VcpuArea.UserJumps2) = VcpuArea.EmptyJump; // address 0
         *(ulong*)(_area + VcpuArea.HoleEnd) = engine.Hole.End;
         *(ulong*)(_area + VcpuArea.RamFrames) = engine.Frames.RamFrames;
@@ -85,11 +86,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             _tlb[table] = new TlbTable(_area, VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
         }
         ForgetStacks();
-        for (int n = 0; n < VcpuArea.JumpEntries; n++)
-        {
-            EmptyJump(JumpEntry(true, n), VcpuArea.EmptyJump);
-            EmptyJump(JumpEntry(false, n), VcpuArea.EmptyJump);
-        }
+        EmptyAllJumps(kernel: true);
+        EmptyAllJumps(kernel: false);
     }
 
     public void Dispose() => Libc.Munmap((nint)_mapping, VcpuArea.StackBytes + VcpuArea.Bytes);

@@ -34,14 +34,15 @@ internal static class VcpuArea
     public const ulong JumpMask = 0x1fffc;
 
     /// <summary>
-    /// The second level behind each jump cache, asked when the first holds another address: more entries, by all address bits. An entry
-    /// of zeros is empty.
+    /// The second level behind each jump cache, asked when the first holds another address: more entries, each minus what it is for, then
+    /// the code. Of the kernel by address; of user code by frame * 4096 + place in it, for programs share code at addresses of their own. An
+    /// entry of zeros is empty.
     /// </summary>
     public const int Jump2Entries = 65536;
     public const int JumpTable2Bytes = Jump2Entries * 16;
     public const ulong Jump2Mask = Jump2Entries - 1;
 
-    /// <summary>The index is the sum of the address and the address shifted right by this, in the mask's bits.</summary>
+    /// <summary>The index is the sum of that and the same rotated right by this, in the mask's bits.</summary>
     public const int Jump2Shift = 15;
 
     /// <summary>Tag of an empty TLB entry, of a non-canonical page (which is minus itself); its host page is 0, which faults safely.</summary>
@@ -154,6 +155,10 @@ internal static class VcpuArea
     /// <summary>Constant 0xfff: the bits of an address that are its place in the page.</summary>
     public const int PageOffsetMask = 0x850;
 
+    /// <summary>Constant: the bits that 4 * frame does not have, when there are fewer than <see cref="MostCodeFrames"/>.</summary>
+    public const int NoFrameMaskSlot = 0x8d8;
+    public const ulong NoFrameMask = ~(4UL * MostCodeFrames - 1);
+
     /// <summary>What the routines for soft TLB misses keep besides, and how often they filled an entry.</summary>
     public const int FillTemp0 = 0x880, FillTemp1 = 0x888, Fills = 0x898, CodePageFills = 0x8d0;
 
@@ -195,8 +200,8 @@ internal static class VcpuArea
     public const int CodePages = UserJumps2 + JumpTable2Bytes;
     public const int CodePageEntries = 8192;
 
-    /// <summary>An entry that goes with no page.</summary>
-    public const ulong EmptyCodePage = 1UL << 62;
+    /// <summary>An entry that goes with no page: address + entry is far from 4 * frame, and stays so when bits move up by 10.</summary>
+    public const ulong EmptyCodePage = 1UL << 50;
     public const long MostCodeFrames = (long)CodePageEntries << 10;
 
     /// <summary>

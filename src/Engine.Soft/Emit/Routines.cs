@@ -35,10 +35,10 @@ internal sealed unsafe partial class Routines
     /// </summary>
     public byte* JumpMiss(bool kernel) => kernel ? _kernelJumpMiss : _userJumpMiss;
 
-    private readonly byte* _kernelJumpMiss, _userJumpMiss;
+    private readonly byte* _kernelJumpMiss, _userJumpMiss, _kernelJumpEmpty;
 
-    /// <summary>Code of an empty jump-cache entry: TEMP0 = wanted address.</summary>
-    public byte* JumpEmpty { get; }
+    /// <summary>Code of an empty jump-cache entry: TEMP0 = wanted address. That of user code may be one that the second level knows.</summary>
+    public byte* JumpEmpty(bool kernel) => kernel ? _kernelJumpEmpty : _userJumpMiss;
 
     public byte* FaultExit { get; }
 
@@ -65,7 +65,7 @@ internal sealed unsafe partial class Routines
         _inlineFills = inlineFills;
         Exit = Place(AssembleExit);
         Enter = Place(AssembleEnter);
-        JumpEmpty = Place(a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
+        _kernelJumpEmpty = Place(a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
         _kernelJumpMiss = Place(AssembleKernelJumpMiss);
         _userJumpMiss = Place(AssembleUserJumpMiss);
         FaultExit = Place(a => Leave(a, FaultMark));
@@ -365,81 +365,6 @@ internal sealed unsafe partial class Routines
         a.pop(rbp);
         a.pop(rbx);
         a.ret();
-    }
-
-    private void AssembleKernelJumpMiss(Assembler a)
-    {
-        Label leave = a.CreateLabel();
-        a.not(r11);
-        a.lea(rcx, __[rcx + r11 + 1]); // the wanted address
-        a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
-        a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
-        AskSecondLevel(a, true, ref leave);
-    }
-
-    private void AssembleUserJumpMiss(Assembler a)
-    {
-        Label known = a.CreateLabel(), leave = a.CreateLabel();
-        a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
-        a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
-        // When the first level does know the address, its page is not known any more, or the block is retired.
-        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
-        a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (VcpuArea.UserJumps + VcpuArea.JumpTag)]);
-        a.lea(rcx, __[rcx + rdx]);
-        a.jrcxz(known);
-        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
-        AskSecondLevel(a, false, ref leave);
-        a.Label(ref known);
-        if (_inlineFills)
-        {
-            FindCodePage(a, leave);
-        }
-        else
-        {
-            a.jmp(leave);
-        }
-    }
-
-    /// <summary>
-    /// The first-level entry is for another address than RCX's, which is in spill slot 1 too. When the second level knows the wanted one it
-    /// takes the entry over; else, at <paramref name="leave"/>, C# has to look. Not while a kick is pending, which sends every look-up to
-    /// entry 0: that one must never match.
-    /// </summary>
-    private void AskSecondLevel(Assembler a, bool kernel, ref Label leave)
-    {
-        Label hit = a.CreateLabel(), quiet = a.CreateLabel(), kicked = a.CreateLabel();
-        int first = VcpuArea.JumpTable(kernel), second = VcpuArea.JumpTable2(kernel);
-        a.rorx(r11, rcx, VcpuArea.Jump2Shift);
-        a.lea(r11, __[r11 + rcx]);
-        a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.Jump2MaskSlot]);
-        a.lea(r11, __[r11 + r11]);
-        a.mov(rdx, __qword_ptr[rsp + r11 * 8 + second]);
-        a.lea(rcx, __[rcx + rdx]);
-        a.jrcxz(hit);
-        a.Label(ref leave);
-        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
-        a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
-        a.mov(r11d, 0);
-        Leave(a, JumpMissMark);
-        a.Label(ref hit);
-        a.mov(rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
-        a.jrcxz(kicked);
-        a.jmp(quiet);
-        a.Label(ref kicked);
-        a.jmp(leave);
-        a.Label(ref quiet);
-        a.mov(rcx, __qword_ptr[rsp + r11 * 8 + (second + 8)]); // code; rdx: minus the address
-        a.mov(r11, __qword_ptr[rsp + VcpuArea.Spill1]);
-        a.pext(r11, r11, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
-        a.mov(__qword_ptr[rsp + VcpuArea.Target], rcx);
-        a.mov(rcx, r11);
-        a.jrcxz(kicked); // kicked after all
-        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Target]);
-        a.mov(__qword_ptr[rsp + r11 * 8 + (first + VcpuArea.JumpTag)], rdx);
-        a.mov(__qword_ptr[rsp + r11 * 8 + first], rcx);
-        a.mov(rdx, __qword_ptr[rsp + VcpuArea.Spill0]);
-        a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
-        a.jmp(__qword_ptr[rsp + r11 * 8 + first]);
     }
 
     private static AssemblerRegisterXMM Xmm(int i) => new(Register.XMM0 + i);

@@ -151,6 +151,10 @@ internal sealed unsafe partial class Translator
         }
         EmitLoopHead();
         int local = _w.Length;
+        if (!_kernel && _count == 1 && _code[0].Length + _key.Offset > PageSize)
+        {
+            EmitSecondPageCheck(secondFrame);
+        }
         EmitBody();
         EmitCold();
         return Finish(withEntry, local, secondFrame, id);
@@ -476,6 +480,19 @@ internal sealed unsafe partial class Translator
         {
             _cold.Add(new Cold(ColdKind.EntryMiss, _w.Jmp()));
         }
+        _w.PatchShort(there);
+    }
+
+    /// <summary>The instruction goes on in the next page, which another program may have elsewhere behind the same first one. Touches no flag.</summary>
+    private void EmitSecondPageCheck(long frame)
+    {
+        _w.Load64(Temp0, Mem.Area(VcpuArea.CodeBase));
+        _w.Lea64(Temp0, Mem.At(Temp0, PageSize));
+        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
+        _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
+        _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, -4 * (int)frame));
+        int there = _w.Jrcxz();
+        _cold.Add(new Cold(ColdKind.EntryMiss, _w.Jmp()));
         _w.PatchShort(there);
     }
 
