@@ -107,6 +107,20 @@ public sealed class HarnessTests : IDisposable
         Assert.Equal([area], campaign.Compare(generated.Test).Select(d => d.Area).Distinct());
     }
 
+    /// <summary>Wrong by one bit in state that only AVX-512 has.</summary>
+    [Theory]
+    [InlineData("k6", "opmask")]
+    [InlineData("zmm17", "avx512")]
+    [InlineData("upper half of zmm3", "avx512")]
+    public void A_wrong_result_is_found_in_the_state_of_avx512(string wrongPlace, string area)
+    {
+        (_, GeneratedCase generated) = new RandomCases(64).Make(12);
+        using var wrong = new CorruptingRunner(_other, wrongPlace);
+        var campaign = new Campaign(_host, wrong);
+        string[] expected = XsaveArea.HasAvx512 ? [area] : [];
+        Assert.Equal(expected, campaign.Compare(generated.Test).Select(d => d.Area).Distinct());
+    }
+
     [Fact]
     public void A_failure_is_reduced_to_its_instruction_and_can_be_repeated()
     {
@@ -168,6 +182,9 @@ public sealed class HarnessTests : IDisposable
                 case "x87": state.St(7)[9] ^= 1; break;
                 case "sse": state.Xmm(15)[15] ^= 1; break;
                 case "avx": state.YmmHigh(0)[0] ^= 1; break;
+                case "k6" when XsaveArea.HasAvx512: state.Opmasks[6] ^= 1UL << 63; break;
+                case "zmm17" when XsaveArea.HasAvx512: state.HighZmm(17)[63] ^= 1; break;
+                case "upper half of zmm3" when XsaveArea.HasAvx512: state.ZmmHigh(3)[0] ^= 1; break;
                 case "memory": inner.Frame(0)[4095] ^= 1; break;
                 case "end": result.Vector = ExceptionVector.Debug; break;
                 case "popcnt" when Contains(Mnemonic.Popcnt): state[Gpr.Rax] ^= 1; break;

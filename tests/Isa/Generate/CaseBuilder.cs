@@ -185,6 +185,15 @@ public static class InitialState
             MemoryImages.FillLine(rng, line);
             line[..16].CopyTo(state.Xmm(i));
             line.Slice(16, 16).CopyTo(state.YmmHigh(i));
+            if (XsaveArea.HasAvx512)
+            {
+                line[32..].CopyTo(state.ZmmHigh(i));
+                MemoryImages.FillLine(rng, state.HighZmm(16 + i));
+            }
+        }
+        for (int i = 0; i < 8 && XsaveArea.HasAvx512; i++)
+        {
+            state.Opmasks[i] = MemoryImages.Opmask(rng);
         }
         for (int i = 0; i < 8; i++)
         {

@@ -160,6 +160,17 @@ public static class MemoryImages
         (uint)((rng.Percent(92) ? 0x1f80 : rng.Below(64) << 7) | rng.Below(8) << 13
             | (rng.Percent(20) ? 0x40 : 0) | (rng.Percent(20) ? rng.Below(64) : 0));
 
+    /// <summary>An opmask that selects nothing, everything, the first elements, some, or a few.</summary>
+    public static ulong Opmask(Rng rng) => rng.Below(8) switch
+    {
+        0 => 0,
+        1 => ulong.MaxValue,
+        2 or 3 => (1UL << rng.Below(64)) - 1,
+        4 => ulong.MaxValue << rng.Below(32),
+        5 => rng.Next() & rng.Next() & rng.Next(),
+        _ => rng.Next(),
+    };
+
     private static byte[] TablePage(Rng rng)
     {
         byte[] page = new byte[AddressLayout.PageSize];

@@ -8,7 +8,7 @@ using Ryokan.X86;
 namespace Ryokan.Isa.Tests.Harness;
 
 /// <summary>One thing in which two runs of a case differ.</summary>
-/// <param name="Area">what kind of state: end, rip, gpr, flags, x87, sse, avx, memory</param>
+/// <param name="Area">what kind of state: end, rip, gpr, flags, x87, sse, avx, avx512, opmask, memory</param>
 public readonly record struct Difference(string Area, string Text);
 
 /// <summary>Compares the end of a case on the host with its end elsewhere.</summary>
@@ -119,6 +119,28 @@ public static class Comparison
         {
             Check("sse", $"xmm{i}", expected.Xmm(i), actual.Xmm(i), differences);
             Check("avx", $"ymm{i}[255:128]", expected.YmmHigh(i), actual.YmmHigh(i), differences);
+        }
+        if (XsaveArea.HasAvx512)
+        {
+            CompareAvx512(ref expected, ref actual, registers, differences);
+        }
+    }
+
+    /// <param name="registers">vector registers of the mode without EVEX; 64-bit code has twice as many with it</param>
+    private static void CompareAvx512(
+        ref CpuState expected, ref CpuState actual, int registers, List<Difference> differences)
+    {
+        for (int i = 0; i < registers; i++)
+        {
+            Check("avx512", $"zmm{i}[511:256]", expected.ZmmHigh(i), actual.ZmmHigh(i), differences);
+        }
+        for (int i = 16; i < 2 * registers; i++)
+        {
+            Check("avx512", $"zmm{i}", expected.HighZmm(i), actual.HighZmm(i), differences);
+        }
+        for (int i = 0; i < 8; i++)
+        {
+            Check("opmask", $"k{i}", expected.Opmasks[i], actual.Opmasks[i], differences);
         }
     }
 

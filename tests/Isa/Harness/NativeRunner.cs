@@ -15,7 +15,8 @@ namespace Ryokan.Isa.Tests.Harness;
 public sealed unsafe class NativeRunner : ICaseRunner
 {
     private const int FirstFrame = 16, CommandRun = 1, CommandMap = 2, StatusTimeout = 1;
-    private const int InOffset = 1024, OutOffset = 2048, MappingOffset = 3072, MappingBytes = 16;
+    private const int InOffset = 1024, OutOffset = InOffset + CpuState.Bytes, MappingBytes = 16;
+    private const int MappingOffset = OutOffset + CpuState.Bytes;
 
     private readonly GuestFrames _frames = new(FirstFrame + AddressLayout.MaxFrames, 1);
     private readonly byte[] _message = new byte[1];

@@ -1,8 +1,8 @@
 /*
  * The oracle: runs instruction sequences on the host CPU, for tests/Isa.
  *
- *   oracle PID FD     maps the file that descriptor FD of process PID names (a memfd): frame 0 and 1 hold
- *                     struct control, the test's frames start at FIRST_FRAME. Each byte on stdin is a
+ *   oracle PID FD     maps the file that descriptor FD of process PID names (a memfd): frames 0 to 2
+ *                     hold struct control, the test's frames start at FIRST_FRAME. Each byte on stdin is a
  *                     request; the answer is in the control block, then one byte goes to stdout.
  *
  * Entering and leaving a sequence both go through signal frames: the handler of SIGUSR1 replaces the
@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -37,8 +38,9 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-enum { PAGE = 4096, FIRST_FRAME = 16, MAX_MAPPINGS = 160, XSAVE_BYTES = 832, AVX_OFFSET = 576 };
-enum { LEGACY_BYTES = 512, X87_SSE_AVX = 7, TICK_MICROSECONDS = 100000, TICKS_ALLOWED = 10 };
+enum { PAGE = 4096, FIRST_FRAME = 16, CONTROL_PAGES = 3, MAX_MAPPINGS = 160 };
+enum { XSAVE_BYTES = 2752, AVX_OFFSET = 576, AVX_END = 832 };
+enum { LEGACY_BYTES = 512, X87_SSE_AVX = 7, AVX512 = 0xe0, HIGH_ZMM = 7, TICK_MICROSECONDS = 100000, TICKS_ALLOWED = 10 };
 /* Entries 0 and 1 of this process's LDT, at ring 3. */
 enum { FS_SELECTOR = 0 * 8 + 7, GS_SELECTOR = 1 * 8 + 7 };
 enum { COMMAND_RUN = 1, COMMAND_MAP = 2 };
@@ -66,10 +68,10 @@ struct control {
     struct mapping mappings[MAX_MAPPINGS];
 };
 
-_Static_assert(sizeof(struct state) == 1024, "state layout is shared with NativeRunner.cs");
+_Static_assert(sizeof(struct state) == 2944, "state layout is shared with NativeRunner.cs");
 _Static_assert(offsetof(struct control, in) == 1024, "control layout is shared with NativeRunner.cs");
-_Static_assert(offsetof(struct control, mappings) == 3072, "control layout is shared with NativeRunner.cs");
-_Static_assert(sizeof(struct control) <= 2 * PAGE, "control fits its frames");
+_Static_assert(offsetof(struct control, mappings) == 6912, "control layout is shared with NativeRunner.cs");
+_Static_assert(sizeof(struct control) <= CONTROL_PAGES * PAGE, "control fits its frames");
 
 static const int order[16] = {
     REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -85,6 +87,9 @@ static volatile sig_atomic_t inside;
 static volatile sig_atomic_t ticks;
 static struct mapping mapped[MAX_MAPPINGS];
 static uint64_t mapped_count;
+/* State that the kernel enables and this file handles; where it ends in an XSAVE area in standard format. */
+static uint64_t components = X87_SSE_AVX;
+static size_t state_end = AVX_END;
 static uint8_t alternate_stack[1 << 16] __attribute__((aligned(64)));
 
 static inline uint64_t read_fs(void)
@@ -113,13 +118,13 @@ static void load_vectors(uint8_t *area, const uint8_t *from)
 {
     /* Bytes 464..511 are the kernel's own record of the frame: not ours to replace. */
     memcpy(area, from, 464);
-    memcpy(area + AVX_OFFSET, from + AVX_OFFSET, XSAVE_BYTES - AVX_OFFSET);
-    *xstate_bv(area) = X87_SSE_AVX;
+    memcpy(area + AVX_OFFSET, from + AVX_OFFSET, state_end - AVX_OFFSET);
+    *xstate_bv(area) = from[LEGACY_BYTES] & components;
 }
 
 static void store_vectors(uint8_t *to, const uint8_t *area)
 {
-    memcpy(to, area, XSAVE_BYTES);
+    memcpy(to, area, state_end);
     memset(to + 464, 0, 48);
 }
 
@@ -246,6 +251,19 @@ static uint32_t map_all(void)
     return STATUS_OK;
 }
 
+static void find_components(void)
+{
+    uint32_t low, high, bytes, offset, c, d;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & AVX512) == AVX512) {
+        __cpuid_count(0xd, HIGH_ZMM, bytes, offset, c, d);
+        if (offset + bytes <= XSAVE_BYTES) {
+            components |= AVX512;
+            state_end = offset + bytes;
+        }
+    }
+}
+
 static void install(int signal, void (*handler)(int, siginfo_t *, void *))
 {
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -265,6 +283,7 @@ static void prepare(void)
         perror("oracle: sigaltstack");
         exit(1);
     }
+    find_components();
     install(SIGUSR1, on_enter);
     for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++) {
         install(ends[i], on_fault);
@@ -306,7 +325,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "oracle: %s: %s\n", path, strerror(errno));
         return 2;
     }
-    control = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory_fd, 0);
+    control = mmap(NULL, CONTROL_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory_fd, 0);
     if (control == MAP_FAILED) {
         perror("oracle: mmap");
         return 2;
