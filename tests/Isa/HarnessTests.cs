@@ -154,6 +154,45 @@ public sealed class HarnessTests : IDisposable
         Assert.Empty(missing);
     }
 
+    /// <summary>
+    /// Masked operands are generated of which the part that the mask does not select cannot be accessed: the sequence runs
+    /// to its end, and faults when the same instructions have no mask.
+    /// </summary>
+    [Fact]
+    public void Masks_that_hide_what_cannot_be_accessed_are_generated()
+    {
+        int hidden = 0;
+        CaseSource.Random(64, 1, 1500, (builder, generated) => hidden += HidesFault(builder, generated) ? 1 : 0);
+        Assert.InRange(hidden, XsaveArea.HasAvx512 ? 20 : 0, XsaveArea.HasAvx512 ? 1500 : 0);
+    }
+
+    private bool HidesFault(CaseBuilder builder, GeneratedCase generated)
+    {
+        List<BlobItem> unmasked = [.. generated.Blob.Items.Select(WithoutMask)];
+        TestCase? test = builder.TryMake(generated.Blob.With(unmasked));
+        return test != null && EndOnHost(generated.Test) == ExceptionVector.InvalidOpcode
+            && EndOnHost(test) == ExceptionVector.PageFault;
+    }
+
+    private ExceptionVector EndOnHost(TestCase test)
+    {
+        _host.Load(test);
+        return _host.Run(test.Initial).Vector;
+    }
+
+    private static BlobItem WithoutMask(BlobItem item)
+    {
+        bool isMasked = !item.IsLabel && item.Instruction.HasOpMask && !item.Instruction.IsVsib;
+        if (!isMasked)
+        {
+            return item;
+        }
+        Instruction plain = item.Instruction;
+        plain.OpMask = Register.None;
+        plain.ZeroingMasking = false;
+        return new BlobItem { Instruction = plain, VexVariation = item.VexVariation };
+    }
+
     /// <summary>Passes a run through and then changes one thing in its result.</summary>
     private sealed class CorruptingRunner(ICaseRunner inner, string area) : ICaseRunner
     {

@@ -30,7 +30,10 @@ public sealed class BlobItem
 
     public byte[] Prefix = [];
 
-    /// <summary>Bits for the parts of a VEX prefix that the instruction ignores (W, L) and its 3-byte form.</summary>
+    /// <summary>
+    /// Bits for the parts of a VEX or EVEX prefix that the instruction ignores (W, L or L'L); with VEX, bit 2 is its 3-byte
+    /// form.
+    /// </summary>
     public byte VexVariation;
 
     public bool IsLabel => Label >= 0;
@@ -161,6 +164,8 @@ public sealed class BlobAssembler
         Encoder encoder = bitness == 64 ? _encoder64 : _encoder32;
         encoder.VEX_WIG = (uint)item.VexVariation & 1;
         encoder.VEX_LIG = (uint)(item.VexVariation >> 1) & 1;
+        encoder.EVEX_WIG = (uint)item.VexVariation & 1;
+        encoder.EVEX_LIG = (uint)(item.VexVariation >> 1) & 3;
         encoder.PreventVEX2 = (item.VexVariation & 4) != 0;
         if (item.Target >= 0)
         {

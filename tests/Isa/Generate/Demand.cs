@@ -13,6 +13,9 @@ public enum AddressForm
 public enum Place
 {
     Any, Aligned, PageCrossing, PageStart, PageEnd, ReadOnly, Unmapped, NonCanonical,
+
+    /// <summary>Of a masked operand: where a part of it can be accessed, or nothing, with a mask that goes with it.</summary>
+    Edge,
 }
 
 /// <summary>What a test wants of the next instruction; everything left open is chosen at random.</summary>
@@ -28,7 +31,7 @@ public readonly record struct Demand
     /// <summary>Operand whose register is <see cref="RegisterNumber"/>; -1 for none.</summary>
     public int RegisterOperand { get; init; } = -1;
 
-    /// <summary>0-15; for byte registers 0-19 in Iced's order (al.. ah.. spl.. r8b..).</summary>
+    /// <summary>0-15, 0-31 with EVEX; for byte registers 0-19 in Iced's order (al.. ah.. spl.. r8b..).</summary>
     public int RegisterNumber { get; init; }
 
     public AddressForm Form { get; init; }
@@ -45,6 +48,18 @@ public readonly record struct Demand
     public Place Place { get; init; }
 
     public bool Lock { get; init; }
+
+    /// <summary>Number of the opmask register, 0 for none; null: any.</summary>
+    public int? OpMask { get; init; }
+
+    /// <summary>{z}, beside an opmask.</summary>
+    public bool? Zeroing { get; init; }
+
+    /// <summary>True: a memory operand is one element for all of the vector, where the form allows it.</summary>
+    public bool? Broadcast { get; init; }
+
+    /// <summary>True: embedded rounding or {sae}, where the form allows it.</summary>
+    public bool? Rounding { get; init; }
 
     /// <summary>REP/REPE (true on a string instruction), REPNE or neither.</summary>
     public Mnemonic Repeat { get; init; }

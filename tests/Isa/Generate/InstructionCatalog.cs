@@ -2,13 +2,14 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Iced.Intel;
+using Ryokan.Isa.Tests.Harness;
 
 namespace Ryokan.Isa.Tests.Generate;
 
 /// <summary>Groups that the random generator weighs against each other.</summary>
 public enum Family
 {
-    Integer, IntegerWide, Stack, String, Flags, X87, Mmx, Sse, Avx, Avx2, Fma, Crypto, Bmi,
+    Integer, IntegerWide, Stack, String, Flags, X87, Mmx, Sse, Avx, Avx2, Fma, Crypto, Bmi, Avx512, Opmask,
 }
 
 /// <summary>An instruction form of the catalog.</summary>
@@ -21,7 +22,7 @@ public readonly record struct CatalogEntry(Code Code, OpCodeInfo OpCode, Family 
 /// </summary>
 public static class InstructionCatalog
 {
-    /// <summary>Features whose instructions are generated when the host has them.</summary>
+    /// <summary>Features whose instructions are generated: those that guests always have, and those that they have here.</summary>
     public static IReadOnlySet<CpuidFeature> Features { get; } = new HashSet<CpuidFeature>
     {
         CpuidFeature.INTEL8086, CpuidFeature.INTEL186, CpuidFeature.INTEL286, CpuidFeature.INTEL386,
@@ -33,15 +34,23 @@ public static class InstructionCatalog
         CpuidFeature.BMI2, CpuidFeature.ADX, CpuidFeature.MOVBE, CpuidFeature.POPCNT, CpuidFeature.LZCNT,
         CpuidFeature.CLFSH, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB, CpuidFeature.PREFETCHW,
         CpuidFeature.CET_IBT,
-    };
+    }.Union(NewerFeatures().Where(GuestFeatures.Offers)).ToHashSet();
+
+    private static CpuidFeature[] NewerFeatures() =>
+    [
+        CpuidFeature.GFNI, CpuidFeature.VAES, CpuidFeature.VPCLMULQDQ, CpuidFeature.AVX_VNNI, CpuidFeature.AVX512F,
+        CpuidFeature.AVX512VL, CpuidFeature.AVX512BW, CpuidFeature.AVX512DQ, CpuidFeature.AVX512CD,
+        CpuidFeature.AVX512_IFMA, CpuidFeature.AVX512_VBMI, CpuidFeature.AVX512_VBMI2, CpuidFeature.AVX512_VNNI,
+        CpuidFeature.AVX512_BITALG, CpuidFeature.AVX512_VPOPCNTDQ, CpuidFeature.AVX512_BF16, CpuidFeature.AVX512_FP16,
+    ];
 
     /// <summary>Forms of those features that are not generated, and why.</summary>
     public static string? Excluded(Code code)
     {
         OpCodeInfo opCode = code.ToOpCode();
-        if (opCode.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX))
+        if (opCode.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX or EncodingKind.EVEX))
         {
-            return "no legacy or VEX encoding";
+            return "no legacy, VEX or EVEX encoding";
         }
         if (opCode.IsPrivileged)
         {
@@ -142,8 +151,13 @@ public static class InstructionCatalog
         {
             return Family.Stack;
         }
+        if (opCode.Encoding == EncodingKind.EVEX)
+        {
+            return Family.Avx512;
+        }
         return feature switch
         {
+            CpuidFeature.AVX512F or CpuidFeature.AVX512BW or CpuidFeature.AVX512DQ => Family.Opmask,
             CpuidFeature.FPU or CpuidFeature.FPU287 or CpuidFeature.FPU387 => Family.X87,
             CpuidFeature.MMX => Family.Mmx,
             CpuidFeature.SSE or CpuidFeature.SSE2 or CpuidFeature.SSE3 or CpuidFeature.SSSE3
@@ -151,7 +165,9 @@ public static class InstructionCatalog
             CpuidFeature.AVX or CpuidFeature.F16C => Family.Avx,
             CpuidFeature.AVX2 => Family.Avx2,
             CpuidFeature.FMA => Family.Fma,
-            CpuidFeature.AES or CpuidFeature.PCLMULQDQ or CpuidFeature.SHA => Family.Crypto,
+            CpuidFeature.AVX_VNNI => Family.Avx2,
+            CpuidFeature.AES or CpuidFeature.PCLMULQDQ or CpuidFeature.SHA or CpuidFeature.GFNI or CpuidFeature.VAES
+                or CpuidFeature.VPCLMULQDQ => Family.Crypto,
             CpuidFeature.BMI1 or CpuidFeature.BMI2 or CpuidFeature.ADX or CpuidFeature.MOVBE
                 or CpuidFeature.POPCNT or CpuidFeature.LZCNT => Family.Bmi,
             _ => opCode.Mnemonic is Mnemonic.Mul or Mnemonic.Imul or Mnemonic.Div or Mnemonic.Idiv

@@ -17,8 +17,9 @@ public static class MemoryImages
     /// <summary>Address and number of entries of each table.</summary>
     public const ulong Tables = AddressLayout.Data + 7 * AddressLayout.PageSize;
     public const ulong Mxcsr = Tables, Fcw = Tables + 0x40, Index32 = Tables + 0x100, Index64 = Tables + 0x200;
-    public const ulong Masks = Tables + 0x300, Environment = Tables + 0x400, X87State = Tables + 0x500;
+    public const ulong Masks = Tables + 0x300, Environment = Tables + 0x400, X87State = Tables + 0x500, Opmasks = Tables + 0x600;
     public const int MxcsrCount = 16, FcwCount = 16, IndexReach = 200, EnvironmentStride = 0x20, EnvironmentCount = 8;
+    public const int OpmaskCount = 64;
 
     private static readonly Lazy<byte[][][]> s_images = new(Build);
 
@@ -195,6 +196,10 @@ public static class MemoryImages
         for (int i = 0; i < 8; i++)
         {
             Extended(rng, bytes.Slice(0x500 + 28 + i * 10, 10));
+        }
+        for (int i = 0; i < OpmaskCount; i++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes[(0x600 + i * sizeof(ulong))..], Opmask(rng));
         }
         return page;
     }

@@ -17,7 +17,7 @@ public sealed class RandomCases
     [
         (Family.Integer, 26), (Family.IntegerWide, 4), (Family.Stack, 7), (Family.String, 4), (Family.Flags, 12),
         (Family.X87, 8), (Family.Mmx, 4), (Family.Sse, 12), (Family.Avx, 8), (Family.Avx2, 5), (Family.Fma, 3),
-        (Family.Crypto, 2), (Family.Bmi, 5),
+        (Family.Crypto, 2), (Family.Bmi, 5), (Family.Avx512, 12), (Family.Opmask, 2),
     ];
 
     private static readonly Code[] s_conditional64 =

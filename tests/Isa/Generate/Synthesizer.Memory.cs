@@ -66,12 +66,16 @@ public sealed partial class Synthesizer
 
     private ulong ChooseTarget()
     {
-        int size = InstructionCatalog.AccessBytes(_opCode);
+        int size = OperandBytes;
         if (WellFormedTarget() is ulong table)
         {
             return table;
         }
         int alignment = RequiredAlignment(size);
+        if (WantsEdge)
+        {
+            return ChooseEdge(size, alignment);
+        }
         switch (_demand.Place)
         {
             case Place.ReadOnly:
@@ -138,7 +142,7 @@ public sealed partial class Synthesizer
             return size;
         }
         bool alignedMove = _opCode.Mnemonic is Mnemonic.Vmovaps or Mnemonic.Vmovapd or Mnemonic.Vmovdqa
-            or Mnemonic.Vmovntdq or Mnemonic.Vmovntdqa or Mnemonic.Vmovntps or Mnemonic.Vmovntpd;
+            or Mnemonic.Vmovdqa32 or Mnemonic.Vmovdqa64 or Mnemonic.Vmovntdq or Mnemonic.Vmovntdqa or Mnemonic.Vmovntps or Mnemonic.Vmovntpd;
         bool legacy = _opCode.Encoding == EncodingKind.Legacy && size == 16;
         return (alignedMove || legacy) && _demand.Place != Place.PageCrossing && _rng.Percent(92) ? size : 1;
     }
@@ -180,10 +184,13 @@ public sealed partial class Synthesizer
         return null;
     }
 
+    /// <summary>What the 8-bit displacement of EVEX counts (SDM vol. 2, 2.7.5), for most forms.</summary>
+    private int DisplacementUnit => IsEvex && _rng.Percent(70) ? OperandBytes : 1;
+
     private long PickDisplacement() => _rng.Below(6) switch
     {
         0 or 1 => 0,
-        2 or 3 => _rng.Between(-128, 127),
+        2 or 3 => _rng.Between(-128, 127) * DisplacementUnit,
         4 => _rng.Between(-5000, 5000),
         _ => (int)_rng.Next() >> 1,
     };
@@ -197,7 +204,8 @@ public sealed partial class Synthesizer
         instruction.MemoryDisplacement64 = Is64 && !_shortAddress ? (ulong)displacement : (uint)displacement;
         bool needed = displacement != 0 || instruction.MemoryBase.GetFullRegister() is Register.RBP or Register.R13;
         int wide = Is64 && !_shortAddress ? 8 : 4;
-        bool shortForm = displacement == (sbyte)displacement && !baseless && !_rng.Percent(10);
+        bool fits = IsEvex ? Math.Abs(displacement) <= 128 * 64 : displacement == (sbyte)displacement;
+        bool shortForm = fits && !baseless && !_rng.Percent(10);
         instruction.MemoryDisplSize = baseless ? wide : !needed ? 0 : shortForm ? 1 : wide;
     }
 
@@ -321,42 +329,5 @@ public sealed partial class Synthesizer
         instruction.MemoryDisplacement64 = Is64 && !_shortAddress ? ea : (uint)ea;
         instruction.MemoryDisplSize = Is64 && !_shortAddress ? 8 : 4;
         return Is64 && !_shortAddress || ea <= uint.MaxValue;
-    }
-
-    /// <summary>Gathers: index and mask registers are loaded from tables so that every lane is mapped.</summary>
-    private bool TrySetVectorMemory(ref Instruction instruction, int operand, OpCodeOperandKind kind)
-    {
-        (Register first, ulong table) = kind switch
-        {
-            OpCodeOperandKind.mem_vsib32x => (Register.XMM0, MemoryImages.Index32),
-            OpCodeOperandKind.mem_vsib32y => (Register.YMM0, MemoryImages.Index32),
-            OpCodeOperandKind.mem_vsib64x => (Register.XMM0, MemoryImages.Index64),
-            OpCodeOperandKind.mem_vsib64y => (Register.YMM0, MemoryImages.Index64),
-            _ => (Register.None, 0UL),
-        };
-        Gpr? picked = _demand.Base ?? PickFree();
-        if (first == Register.None || picked is not Gpr b || !IsFree(b))
-        {
-            return false;
-        }
-        Register index = first + _rng.Below(RegisterCount);
-        VectorLoadBefore(index, table + (ulong)_rng.Below(24) * 8);
-        long displacement = PickDisplacement();
-        ulong middle = AddressLayout.Data + 2 * PageSize + (ulong)_rng.Below(2 * PageSize);
-        LoadBefore(b, Dirty(middle - (ulong)displacement));
-        instruction.SetOpKind(operand, OpKind.Memory);
-        instruction.MemoryBase = AddressRegister(b);
-        instruction.MemoryIndex = index;
-        instruction.MemoryIndexScale = 1 << _rng.Below(4);
-        SetDisplacement(ref instruction, displacement);
-        _target = middle;
-        return true;
-    }
-
-    private void VectorLoadBefore(Register register, ulong address)
-    {
-        Code code = register.IsXMM() ? Code.VEX_Vmovdqu_xmm_xmmm128 : Code.VEX_Vmovdqu_ymm_ymmm256;
-        var memory = new MemoryOperand(Register.None, Register.None, 1, (long)address, Is64 ? 8 : 4);
-        Before(Instruction.Create(code, register, memory));
     }
 }

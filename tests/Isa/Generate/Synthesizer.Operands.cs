@@ -40,6 +40,8 @@ public sealed partial class Synthesizer
             OpCodeOperandKind.mm_or_mem => Register.MM0,
             OpCodeOperandKind.xmm_or_mem => Register.XMM0,
             OpCodeOperandKind.ymm_or_mem => Register.YMM0,
+            OpCodeOperandKind.zmm_or_mem => Register.ZMM0,
+            OpCodeOperandKind.k_or_mem => Register.K0,
             _ => Register.None,
         };
         if (first != Register.None && !(_demand.Memory ?? _rng.Percent(55)))
@@ -76,6 +78,10 @@ public sealed partial class Synthesizer
             case OpCodeOperandKind.ymm_reg or OpCodeOperandKind.ymm_rm or OpCodeOperandKind.ymm_vvvv
                 or OpCodeOperandKind.ymm_is4:
                 return PickRegister(operand, Register.YMM0);
+            case OpCodeOperandKind.zmm_reg or OpCodeOperandKind.zmm_rm or OpCodeOperandKind.zmm_vvvv:
+                return PickRegister(operand, Register.ZMM0);
+            case OpCodeOperandKind.k_reg or OpCodeOperandKind.k_rm or OpCodeOperandKind.k_vvvv:
+                return PickRegister(operand, Register.K0);
             case OpCodeOperandKind.sti_opcode:
                 return PickRegister(operand, Register.ST0);
             case OpCodeOperandKind.seg_reg:
@@ -109,7 +115,8 @@ public sealed partial class Synthesizer
         int count = first switch
         {
             Register.AL => Is64 ? 20 : 8,
-            Register.MM0 or Register.ST0 => 8,
+            Register.MM0 or Register.ST0 or Register.K0 => 8,
+            Register.XMM0 or Register.YMM0 or Register.ZMM0 => VectorRegisters,
             _ => RegisterCount,
         };
         if (operand == _demand.RegisterOperand)

@@ -57,6 +57,7 @@ public sealed partial class Synthesizer
             _after.Clear();
             _target = null;
             _shortAddress = Is64 && (demand.ShortAddress ?? _rng.Percent(6));
+            ChooseDecoration();
             _pinned = PinnedBy(_opCode.Mnemonic);
             Instruction instruction = default;
             instruction.Code = entry.Code;
@@ -73,7 +74,8 @@ public sealed partial class Synthesizer
         return false;
     }
 
-    private byte VexVariation() => _opCode.Encoding == EncodingKind.VEX && _rng.Percent(30) ? (byte)_rng.Below(8) : (byte)0;
+    private byte VexVariation() =>
+        _opCode.Encoding is EncodingKind.VEX or EncodingKind.EVEX && _rng.Percent(30) ? (byte)_rng.Below(8) : (byte)0;
 
     private bool TryBuild(ref Instruction instruction)
     {
@@ -89,20 +91,24 @@ public sealed partial class Synthesizer
             return false;
         }
         SetPrefixes(ref instruction);
-        return Prepare(ref instruction);
+        return Decorate(ref instruction) && Prepare(ref instruction);
     }
 
-    /// <summary>Gathers raise #UD unless destination, index and mask differ.</summary>
+    /// <summary>
+    /// Gathers raise #UD unless destination, index and vector mask differ; so do some products of complex numbers unless
+    /// the destination differs from the sources.
+    /// </summary>
     private bool HasDistinctVectors(in Instruction instruction)
     {
-        if (!_opCode.RequiresUniqueRegNums || instruction.OpCount < 3)
-        {
-            return true;
-        }
         int a = Number(instruction.Op0Register), b = Number(instruction.MemoryIndex), c = Number(instruction.Op2Register);
-        return a != b && b != c && a != c;
+        if (_opCode.RequiresUniqueDestRegNum && (a == c || a == Number(instruction.Op1Register)))
+        {
+            return false;
+        }
+        bool hasVectorMask = instruction.OpCount > 2;
+        return !_opCode.RequiresUniqueRegNums || a != b && (!hasVectorMask || b != c && a != c);
 
-        static int Number(Register r) => r.IsXMM() ? r - Register.XMM0 : r - Register.YMM0;
+        static int Number(Register r) => r.IsVectorRegister() ? (r - Register.XMM0) % 32 : -1;
     }
 
     private void SetPrefixes(ref Instruction instruction)
@@ -127,7 +133,8 @@ public sealed partial class Synthesizer
             return false;
         }
         bool readOnlyPlace = _target is ulong at && !IsWritable(at);
-        return !readOnlyPlace || _demand.Place != Place.Any || !Known.WritesMemory(instruction);
+        bool isMeant = _demand.Place != Place.Any || _maskValue != null;
+        return !readOnlyPlace || isMeant || !Known.WritesMemory(instruction);
     }
 
     private void Commit(BlobItem item)

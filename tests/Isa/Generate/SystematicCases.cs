@@ -30,10 +30,11 @@ public static class SystematicCases
             }
         }
         bool mayFault = CanBeMemory(entry) && InstructionCatalog.MayFault(entry.OpCode);
-        for (int i = 0; i < s_faulting.Length && mayFault; i++)
+        Demand[] faulting = entry.OpCode.CanUseOpMaskRegister ? [.. s_faulting, .. s_edges] : s_faulting;
+        for (int i = 0; i < faulting.Length && mayFault; i++)
         {
             // After PerSequence - 1 others, when that many are left.
-            chosen.Insert(Math.Min(chosen.Count, i * PerSequence + PerSequence - 1), s_faulting[i]);
+            chosen.Insert(Math.Min(chosen.Count, i * PerSequence + PerSequence - 1), faulting[i]);
         }
         for (int at = 0; at < chosen.Count; at += PerSequence)
         {
@@ -70,7 +71,7 @@ public static class SystematicCases
         for (int i = 0; i < entry.OpCode.OpCount; i++)
         {
             OpCodeOperandKind kind = entry.OpCode.GetOpKind(i);
-            for (int n = 0; IsRegister(kind) && n < RegisterCount(kind, bitness); n++)
+            for (int n = 0; IsRegister(kind) && n < RegisterCount(kind, entry, bitness); n++)
             {
                 demands.Add(new Demand { Memory = false, RegisterOperand = i, RegisterNumber = n });
             }
@@ -78,6 +79,10 @@ public static class SystematicCases
         if (CanBeMemory(entry))
         {
             AddMemoryDemands(demands, entry, bitness);
+        }
+        if (entry.OpCode.Encoding == EncodingKind.EVEX)
+        {
+            AddDecorationDemands(demands, entry);
         }
         if (entry.Family == Family.String)
         {
@@ -119,6 +124,35 @@ public static class SystematicCases
         }
     }
 
+    private static void AddDecorationDemands(List<Demand> demands, CatalogEntry entry)
+    {
+        OpCodeInfo form = entry.OpCode;
+        for (int mask = 0; mask < 8 && form.CanUseOpMaskRegister; mask++)
+        {
+            demands.Add(new Demand { Memory = false, OpMask = mask, Zeroing = mask % 2 == 0 });
+            demands.Add(new Demand { Memory = CanBeMemory(entry), OpMask = mask, Zeroing = mask % 4 < 2 });
+        }
+        for (int i = 0; i < 4 && form.CanBroadcast; i++)
+        {
+            demands.Add(new Demand { Memory = true, Broadcast = true, Place = i < 2 ? Place.PageEnd : Place.Any });
+        }
+        for (int i = 0; i < 6 && (form.CanUseRoundingControl || form.CanSuppressAllExceptions); i++)
+        {
+            demands.Add(new Demand { Memory = false, Rounding = true });
+        }
+    }
+
+    /// <summary>Of masked operands at an edge about half fault.</summary>
+    private static readonly Demand[] s_edges =
+    [
+        new() { Memory = true, Place = Place.Edge },
+        new() { Memory = true, Place = Place.Edge, Form = AddressForm.Base },
+        new() { Memory = true, Place = Place.Edge, Broadcast = true },
+        new() { Memory = true, Place = Place.Edge, Broadcast = false },
+        new() { Memory = true, Place = Place.Edge, Broadcast = false },
+        new() { Memory = true, Place = Place.Edge, Broadcast = false },
+    ];
+
     /// <summary>Operands that fault, or may: each ends its sequence.</summary>
     private static readonly Demand[] s_faulting =
     [
@@ -153,11 +187,13 @@ public static class SystematicCases
 
     private static int OtherOperand(CatalogEntry entry) => IsMemory(entry.OpCode.Op0Kind) ? 1 : 0;
 
-    private static bool IsMemory(OpCodeOperandKind kind) => kind is OpCodeOperandKind.mem or OpCodeOperandKind.mem_mib
+    internal static bool IsMemory(OpCodeOperandKind kind) => kind is OpCodeOperandKind.mem or OpCodeOperandKind.mem_mib
         or OpCodeOperandKind.mem_offs or OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r16_or_mem
         or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.r64_or_mem or OpCodeOperandKind.mm_or_mem
         or OpCodeOperandKind.xmm_or_mem or OpCodeOperandKind.ymm_or_mem or OpCodeOperandKind.mem_vsib32x
-        or OpCodeOperandKind.mem_vsib32y or OpCodeOperandKind.mem_vsib64x or OpCodeOperandKind.mem_vsib64y;
+        or OpCodeOperandKind.mem_vsib32y or OpCodeOperandKind.mem_vsib64x or OpCodeOperandKind.mem_vsib64y
+        or OpCodeOperandKind.mem_vsib32z or OpCodeOperandKind.mem_vsib64z or OpCodeOperandKind.zmm_or_mem
+        or OpCodeOperandKind.k_or_mem;
 
     private static bool IsRegister(OpCodeOperandKind kind) => kind is OpCodeOperandKind.r8_or_mem
         or OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.r64_or_mem
@@ -169,13 +205,27 @@ public static class SystematicCases
         or OpCodeOperandKind.r64_vvvv or OpCodeOperandKind.mm_reg or OpCodeOperandKind.mm_rm
         or OpCodeOperandKind.xmm_reg or OpCodeOperandKind.xmm_rm or OpCodeOperandKind.xmm_vvvv
         or OpCodeOperandKind.xmm_is4 or OpCodeOperandKind.ymm_reg or OpCodeOperandKind.ymm_rm
-        or OpCodeOperandKind.ymm_vvvv or OpCodeOperandKind.ymm_is4 or OpCodeOperandKind.sti_opcode;
+        or OpCodeOperandKind.ymm_vvvv or OpCodeOperandKind.ymm_is4 or OpCodeOperandKind.sti_opcode || IsMask(kind)
+        || IsWide(kind) || kind == OpCodeOperandKind.zmm_or_mem;
 
-    private static int RegisterCount(OpCodeOperandKind kind, int bitness) => kind switch
+    private static bool IsMask(OpCodeOperandKind kind) => kind is OpCodeOperandKind.k_reg or OpCodeOperandKind.k_rm
+        or OpCodeOperandKind.k_vvvv or OpCodeOperandKind.k_or_mem;
+
+    private static bool IsWide(OpCodeOperandKind kind) =>
+        kind is OpCodeOperandKind.zmm_reg or OpCodeOperandKind.zmm_rm or OpCodeOperandKind.zmm_vvvv;
+
+    private static bool IsVector(OpCodeOperandKind kind) => IsWide(kind) || kind is OpCodeOperandKind.xmm_reg
+        or OpCodeOperandKind.xmm_rm or OpCodeOperandKind.xmm_vvvv or OpCodeOperandKind.xmm_or_mem
+        or OpCodeOperandKind.ymm_reg or OpCodeOperandKind.ymm_rm or OpCodeOperandKind.ymm_vvvv
+        or OpCodeOperandKind.ymm_or_mem or OpCodeOperandKind.zmm_or_mem;
+
+    private static int RegisterCount(OpCodeOperandKind kind, CatalogEntry entry, int bitness) => kind switch
     {
         OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r8_reg or OpCodeOperandKind.r8_opcode => bitness == 64 ? 20 : 8,
         OpCodeOperandKind.mm_or_mem or OpCodeOperandKind.mm_reg or OpCodeOperandKind.mm_rm
             or OpCodeOperandKind.sti_opcode => 8,
+        _ when IsMask(kind) => 8,
+        _ when IsVector(kind) && entry.OpCode.Encoding == EncodingKind.EVEX => bitness == 64 ? 32 : 8,
         _ => bitness == 64 ? 16 : 8,
     };
 }
