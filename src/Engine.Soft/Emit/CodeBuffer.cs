@@ -143,6 +143,19 @@ internal sealed unsafe class CodeBuffer
 
     public void Store32(in Mem m, int src) => Op(false, 0x89, src, m);
 
+    /// <summary>MOV r16, m16: the register's other bits stay.</summary>
+    public void Load16(int dst, in Mem m)
+    {
+        Byte(0x66);
+        Load32(dst, m);
+    }
+
+    public void Store16(in Mem m, int src)
+    {
+        Byte(0x66);
+        Store32(m, src);
+    }
+
     public void Lea64(int dst, in Mem m) => Op(true, 0x8d, dst, m);
 
     public void Lea32(int dst, in Mem m) => Op(false, 0x8d, dst, m);

@@ -104,6 +104,10 @@ internal static class InstructionClass
         {
             return Rule.Slow;
         }
+        if (IsSegmentMove(i))
+        {
+            return Rule.Special;
+        }
         for (int n = 0; n < i.OpCount; n++)
         {
             if (i.GetOpKind(n) == OpKind.Register && i.GetOpRegister(n) is >= Register.ES and <= Register.GS)
@@ -117,6 +121,9 @@ internal static class InstructionClass
     /// <summary>Saves or loads all of floating-point, vector and mask state.</summary>
     public static bool IsStateMove(Mnemonic mnemonic) => mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64
         or Mnemonic.Xrstor or Mnemonic.Xrstor64;
+
+    public static bool IsSegmentMove(in Instruction i) => i.Code is Code.Mov_rm16_Sreg or Code.Mov_r32m16_Sreg or Code.Mov_r64m16_Sreg
+        or Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16;
 
     private static Rule ByMnemonic(in Instruction i) => i.Mnemonic switch
     {

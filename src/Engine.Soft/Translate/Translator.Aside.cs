@@ -172,6 +172,9 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Xlatb:
                 _w.Op(false, 0x8a, Rax, copy);
                 break;
+            case Mnemonic.Mov when InstructionClass.IsSegmentMove(i):
+                EmitStoreSegment(i, copy);
+                break;
             default:
                 EmitOperation(i, MemoryOperand(i), copy);
                 break;

@@ -37,6 +37,8 @@ internal sealed unsafe partial class Translator
                 return !IsInlineString(i);
             case Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xrstor or Mnemonic.Xrstor64:
                 return IsDenied(i);
+            case Mnemonic.Mov:
+                return IsSegmentOperand(i) && i.GetOpRegister(0) is Register.CS or Register.SS;
             case Mnemonic.Jcxz:
                 return true;
             case Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jecxz or Mnemonic.Jrcxz:
@@ -82,6 +84,7 @@ internal sealed unsafe partial class Translator
             case Mnemonic.Ret: EmitReturn(i); break;
             case Mnemonic.Jmp: EmitJump(n, i); break;
             case Mnemonic.Lea: EmitLea(i); break;
+            case Mnemonic.Mov: EmitSegmentMove(i, flagsLive); break;
             case Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Cld: break;
             case Mnemonic.Syscall:
                 EmitExit(new Site
