@@ -103,9 +103,8 @@ internal static class VcpuArea
     /// <summary>The contract's register file.</summary>
     public const int RegistersAt = 0x80;
     public const int RflagsOffset = RegistersAt + 136, FsBase = RegistersAt + 144, GsBase = RegistersAt + 152;
-    public const int EsBase = RegistersAt + 160, CsBase = RegistersAt + 168, SsBase = RegistersAt + 176, DsBase = RegistersAt + 184;
+    public const int EsBase = RegistersAt + 160, DsBase = RegistersAt + 184, Selectors = RegistersAt + 192;
     public const int Xcr0 = RegistersAt + 208;
-    public const int Selectors = RegistersAt + 192;
 
     public const int ExitPc = 0x180, Temp0Save = 0x188, Temp1Save = 0x190, FaultPc = 0x198, FaultSignal = 0x1a0, FaultVector = 0x1a4;
     public const int HostRsp = 0x1a8, GuestMxcsr = 0x1b0, HostMxcsr = 0x1b4, Target = 0x1b8;

@@ -122,6 +122,7 @@ internal static class InstructionClass
     public static bool IsStateMove(Mnemonic mnemonic) => mnemonic is Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xsavec or Mnemonic.Xsavec64
         or Mnemonic.Xrstor or Mnemonic.Xrstor64;
 
+    /// <summary>MOV from or to a segment register.</summary>
     public static bool IsSegmentMove(in Instruction i) => i.Code is Code.Mov_rm16_Sreg or Code.Mov_r32m16_Sreg or Code.Mov_r64m16_Sreg
         or Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16;
 

@@ -222,7 +222,7 @@ internal sealed unsafe partial class Translator
         {
             bool indexed = i.MemoryIndex != Register.None;
             _operandGroup[n] = Join(BaseNumber(i), indexed ? GprNumber(i.MemoryIndex) : 0, indexed ? i.MemoryIndexScale : 0,
-                (int)i.MemoryDisplacement64, OperandBytes(i), rule == Rule.Generic ? InstructionClass.WritesMemory(i) : i.Mnemonic == Mnemonic.Mov, out _operandLow[n]);
+                (int)i.MemoryDisplacement64, OperandBytes(i), rule == Rule.Generic && InstructionClass.WritesMemory(i), out _operandLow[n]);
         }
         PlanStack(n, i);
         Track(i);
@@ -236,7 +236,7 @@ internal sealed unsafe partial class Translator
         && (int)i.MemoryDisplacement64 == (long)i.MemoryDisplacement64
         && i.Mnemonic is not (Mnemonic.Lea or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
             or Mnemonic.Xlatb or Mnemonic.Nop)
-        && !(i.Mnemonic == Mnemonic.Mov && IsSegmentOperand(i))
+        && !InstructionClass.IsSegmentMove(i)
         && InstructionClass.RuleOf(i) != Rule.Nop && !MaskedOperands.IsPartial(i);
 
     private void PlanStack(int n, in Instruction i)

@@ -96,21 +96,11 @@ internal sealed unsafe partial class Translator
 
     private void EmitSegmentBase(in Instruction i)
     {
-        int slot = i.MemorySegment switch
-        {
-            Register.FS => VcpuArea.FsBase,
-            Register.GS => VcpuArea.GsBase,
-            Register.ES when !_long => VcpuArea.EsBase,
-            Register.CS when !_long => VcpuArea.CsBase,
-            Register.SS when !_long => VcpuArea.SsBase,
-            Register.DS when !_long => VcpuArea.DsBase,
-            _ => 0,
-        };
-        if (slot == 0 || (!_long && slot is not (VcpuArea.FsBase or VcpuArea.GsBase)))
+        if (i.MemorySegment is not (Register.FS or Register.GS))
         {
             return; // 32-bit code runs on flat ES, CS, SS, DS: others are refused when loaded
         }
-        _w.Load64(Temp1, Mem.Area(slot));
+        _w.Load64(Temp1, Mem.Area(BaseSlot(i.MemorySegment)));
         var sum = new Mem(Temp0, Temp1, 1, 0);
         if (_long)
         {
@@ -224,14 +214,7 @@ internal sealed unsafe partial class Translator
         int host = source == StoreSource.Register ? Of(register) : -1;
         if (host < 0 && source != StoreSource.Immediate)
         {
-            host = Temp0;
-            if (m.Base == Temp0 || m.Index == Temp0)
-            {
-                _w.Lea64(Temp0, m);
-                m = Mem.At(Temp0);
-                host = Temp1;
-                _temp1Group = None;
-            }
+            host = FreeForValue(ref m);
             switch (source)
             {
                 case StoreSource.Register: _w.Load64(host, Mem.Area(Slot(register))); break;
@@ -252,6 +235,19 @@ internal sealed unsafe partial class Translator
         {
             _w.Store32(m, host);
         }
+    }
+
+    /// <summary>TEMP0 or TEMP1, for the value that is stored to <paramref name="m"/>, whose address then takes the other alone.</summary>
+    private int FreeForValue(ref Mem m)
+    {
+        if (m.Base != Temp0 && m.Index != Temp0)
+        {
+            return Temp0;
+        }
+        _w.Lea64(Temp0, m);
+        m = Mem.At(Temp0);
+        _temp1Group = None;
+        return Temp1;
     }
 
     private static Site SiteOf(in Instruction i, SiteKind kind, int size) => new()

@@ -22,10 +22,6 @@ internal sealed unsafe partial class Translator
         {
             EmitReadSegment(i.GetOpRegister(0), SelectorSlot(i.GetOpRegister(1)));
         }
-        else if (_operandGroup[_now] >= 0)
-        {
-            EmitStoreSegment(i, EmitGrouped(i, _operandGroup[_now], (int)i.MemoryDisplacement64, flagsLive));
-        }
         else
         {
             int start = _w.Length;
@@ -59,14 +55,7 @@ internal sealed unsafe partial class Translator
 
     private void EmitStoreSegment(in Instruction i, Mem m)
     {
-        int host = Temp0;
-        if (m.Base == Temp0 || m.Index == Temp0)
-        {
-            _w.Lea64(Temp0, m);
-            m = Mem.At(Temp0);
-            host = Temp1;
-            _temp1Group = None;
-        }
+        int host = FreeForValue(ref m);
         _w.MovZeroExtend16(host, Mem.Area(SelectorSlot(i.GetOpRegister(1))));
         _w.Store16(m, host);
     }
