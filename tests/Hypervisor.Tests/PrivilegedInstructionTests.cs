@@ -155,6 +155,18 @@ public sealed class PrivilegedInstructionTests
         Assert.NotEqual(0u, d.Domain.Cpuid.Get(0, 0x16, 0).Eax);
     }
 
+    [Fact]
+    public void CpuidSaysOfAmdProcessorsThatTheyHaveNoWeaknesses()
+    {
+        using TestDomain d = new(prepare: e => e.CpuidAnswers[(0, 0)] = new CpuidResult(0x10, 0x68747541, 0x444d4163, 0x69746e65));
+        const uint archCapabilities = 1 << 29, specCtrlOfIntel = 1 << 26, ibrs = 1 << 14, ssbNo = 1 << 26, btcNo = 1 << 29, srsoNo = 1 << 29;
+        Assert.Equal(archCapabilities, d.Domain.Cpuid.Get(0, 7, 0).Edx & (archCapabilities | specCtrlOfIntel));
+        Assert.Equal(ibrs | ssbNo | btcNo, d.Domain.Cpuid.Get(0, 0x80000008, 0).Ebx);
+        Assert.Equal(0x80000021u, d.Domain.Cpuid.Get(0, 0x80000000, 0).Eax);
+        Assert.Equal(new CpuidResult(srsoNo, 0, 6, 0), d.Domain.Cpuid.Get(0, 0x80000021, 0));
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 0x80000022, 0));
+    }
+
     [Theory]
     [InlineData(0xe7u, 0xe7u, 2688u, 2432u)]
     [InlineData(0x47u, 7u, 832u, 832u)]

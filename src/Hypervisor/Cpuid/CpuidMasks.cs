@@ -36,11 +36,17 @@ internal static class CpuidMasks
     public const uint Leaf71Eax = 1 << 4 | 1 << 5;
 
     /// <summary>
-    /// SPEC_CTRL and ARCH_CAPABILITIES, shown whatever the host has. A guest kernel's own mitigations (return
-    /// thunks, retpolines, VERW) cannot work on translated code and only cost time: see
+    /// ARCH_CAPABILITIES, and on Intel's processors SPEC_CTRL, shown whatever the host has, as are AMD's fields below. A
+    /// guest kernel's own mitigations (return thunks, retpolines, VERW) cannot work on translated code and only cost time: see
     /// <see cref="Vcpus.SpeculationMsrs"/>.
     /// </summary>
-    public const uint SpeculationEdx = 1u << 26 | 1u << 29;
+    public const uint SpeculationEdx = 1u << 29, IntelSpeculationEdx = 1u << 26;
+
+    /// <summary>IBRS SSB_NO BTC_NO (AMD APM vol. 3, Fn8000_0008_EBX).</summary>
+    public const uint AmdSpeculationEbx = 1u << 14 | 1u << 26 | 1u << 29;
+
+    /// <summary>SRSO_NO (Fn8000_0021_EAX); TSA_SQ_NO TSA_L1_NO (ECX there).</summary>
+    public const uint AmdSpeculation21Eax = 1u << 29, AmdSpeculation21Ecx = 1u << 1 | 1u << 2;
 
     /// <summary>XSAVEOPT XSAVEC XGETBV1; not XSAVES.</summary>
     public const uint LeafD1Eax = 7;

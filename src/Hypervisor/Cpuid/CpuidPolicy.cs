@@ -13,7 +13,7 @@ namespace Ryokan.Hypervisor.Cpuid;
 /// </summary>
 internal sealed class CpuidPolicy
 {
-    private const uint MaxBasicLeaf = 0x16, MaxExtendedLeaf = 0x80000008;
+    private const uint MaxBasicLeaf = 0x16, AddressSizes = 0x80000008, AmdFeatures2 = 0x80000021;
     private const uint FirstExtendedLeaf = 0x80000000, FirstHypervisorLeaf = 0x40000000, LastHypervisorLeaf = 0x4000ffff;
 
     /// <summary>"GenuineIntel" in ebx.</summary>
@@ -41,6 +41,7 @@ internal sealed class CpuidPolicy
     private readonly XenCpuidLeaves _xen;
     private readonly uint _vcpus;
     private readonly uint _maxBasic;
+    private readonly uint _maxExtended;
     private readonly bool _intel;
     private readonly uint _baseMegahertz;
 
@@ -57,6 +58,7 @@ internal sealed class CpuidPolicy
         _baseMegahertz = (tscKilohertz + 500) / 1000;
         // Linux takes the frequency from leaf 16h only of Intel's CPUs; otherwise it probes a timer chip.
         _maxBasic = _intel ? MaxBasicLeaf : Math.Clamp(basic.Eax, 0xd, MaxBasicLeaf);
+        _maxExtended = _intel ? AddressSizes : AmdFeatures2;
         uint offered = engine.Cpuid(0xd, 0).Eax;
         bool hasXsave = (FeaturesEcx & XsaveEcx) != 0, hasAvx = hasXsave && (FeaturesEcx & AvxEcx) != 0;
         Xcr0Mask = (hasXsave ? LegacyState : 0) | (hasAvx ? AvxState : 0)
@@ -146,7 +148,7 @@ internal sealed class CpuidPolicy
         {
             return subleaf == 1 ? new CpuidResult(raw.Eax & CpuidMasks.Leaf71Eax, 0, 0, 0) : default;
         }
-        uint edx = (raw.Edx & CpuidMasks.Leaf7Edx) | (_intel ? CpuidMasks.SpeculationEdx : 0);
+        uint edx = (raw.Edx & CpuidMasks.Leaf7Edx) | CpuidMasks.SpeculationEdx | (_intel ? CpuidMasks.IntelSpeculationEdx : 0);
         return new CpuidResult(Math.Min(raw.Eax, 1), raw.Ebx & CpuidMasks.Leaf7Ebx, raw.Ecx & CpuidMasks.Leaf7Ecx, edx);
     }
 
@@ -193,11 +195,11 @@ internal sealed class CpuidPolicy
 
     private CpuidResult Extended(uint leaf)
     {
-        CpuidResult raw = leaf <= MaxExtendedLeaf ? _engine.Cpuid(leaf, 0) : default;
+        CpuidResult raw = leaf <= AddressSizes ? _engine.Cpuid(leaf, 0) : default;
         switch (leaf)
         {
             case FirstExtendedLeaf:
-                return raw with { Eax = MaxExtendedLeaf };
+                return raw with { Eax = _maxExtended };
             case 0x80000001:
                 return new CpuidResult(
                     raw.Eax, raw.Ebx, raw.Ecx & CpuidMasks.Extended1Ecx, raw.Edx & CpuidMasks.Extended1Edx);
@@ -205,10 +207,12 @@ internal sealed class CpuidPolicy
                 return raw;
             case 0x80000007:
                 return new CpuidResult(0, 0, 0, raw.Edx & CpuidMasks.Extended7Edx);
-            case MaxExtendedLeaf:
+            case AddressSizes:
                 uint width = Math.Min(raw.Eax & 0xff, MachineAddressWidth);
-                return new CpuidResult((48 << 8) | (width == 0 ? MachineAddressWidth : width), 0,
-                    _intel ? 0 : _vcpus - 1, 0);
+                return new CpuidResult((48 << 8) | (width == 0 ? MachineAddressWidth : width),
+                    _intel ? 0 : CpuidMasks.AmdSpeculationEbx, _intel ? 0 : _vcpus - 1, 0);
+            case AmdFeatures2 when !_intel:
+                return new CpuidResult(CpuidMasks.AmdSpeculation21Eax, 0, CpuidMasks.AmdSpeculation21Ecx, 0);
             default:
                 return default;
         }
