@@ -201,14 +201,13 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 return;
             }
-            bool far = site.Kind == SiteKind.FarLink;
-            if (far && *(int*)(from.Code + site.Resume) != Translator.Unlinked)
+            if (site.Extended)
             {
                 return; // another vCPU was first, perhaps for another frame
             }
-            to.Incoming.Add((from, siteIndex));
+            AddIncoming(from, siteIndex, to);
             PatchJump(from.Code + site.Field, to.Local);
-            if (far)
+            if (site.Kind == SiteKind.FarLink)
             {
                 PatchJump(from.Code + site.After, from.Code + site.Value);
                 Volatile.Write(ref *(int*)(from.Code + site.Resume), -4 * (int)to.Key.Frame);
@@ -216,10 +215,22 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         }
     }
 
-    private static void Unlink(TranslationBlock from, int siteIndex)
+    /// <summary>Puts a site into the list of those that jump to a block; it stays there until that is retired.</summary>
+    private static void AddIncoming(TranslationBlock from, int siteIndex, TranslationBlock to)
     {
         ref Site site = ref from.Sites[siteIndex];
-        byte* stub = from.Code + from.Stubs[siteIndex];
+        site.Extended = true;
+        site.NextIncoming = to.Incoming;
+        to.Incoming = from.Id << 10 | siteIndex;
+    }
+
+    private static void Unlink(TranslationBlock from, ref Site site)
+    {
+        byte* stub = from.Code + site.Stub;
+        if (site.Kind is SiteKind.Link or SiteKind.FarLink)
+        {
+            site.Extended = false;
+        }
         if (site.Kind == SiteKind.FarLink)
         {
             Volatile.Write(ref *(int*)(from.Code + site.Resume), Translator.Unlinked);
@@ -243,11 +254,10 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 return; // the cache is full: left to the next translation
             }
-            site.Extended = true;
-            byte* stub = from.Code + from.Stubs[siteIndex];
+            byte* stub = from.Code + site.Stub;
             site.Field = (int)(code + field - from.Code);
-            from.Stubs[siteIndex] = (int)(code + fallback - from.Code);
-            to.Incoming.Add((from, siteIndex));
+            site.Stub = (int)(code + fallback - from.Code);
+            AddIncoming(from, siteIndex, to);
             PatchJump(code + field, to.Local);
             PatchJump(stub + 1, code);
         }
@@ -268,7 +278,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 site.Extended = true;
                 _blocks.AddAside(code, bytes, block, site.Guest);
-                PatchJump(block.Code + block.Stubs[siteIndex] + 1, code);
+                PatchJump(block.Code + site.Stub + 1, code);
             }
         }
     }
@@ -309,11 +319,14 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             Volatile.Write(ref block.Entry[block.EntryJump], 0);
         }
         _blocks.Remove(block);
-        foreach ((TranslationBlock from, int site) in block.Incoming)
+        for (int link = block.Incoming; link != TranslationBlock.NoLink;)
         {
-            Unlink(from, site);
+            TranslationBlock from = _blocks.ById[link >> 10];
+            ref Site site = ref from.Sites[link & 1023];
+            link = site.NextIncoming;
+            Unlink(from, ref site);
         }
-        block.Incoming.Clear();
+        block.Incoming = TranslationBlock.NoLink;
         foreach (SoftVcpu vcpu in _vcpuArray)
         {
             if (vcpu == caller)
@@ -341,7 +354,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             List<TranslationBlock> stale = [];
             if (page != null)
             {
-                foreach (TranslationBlock block in page.Blocks.Values)
+                foreach (TranslationBlock block in page.Blocks)
                 {
                     if (all || (block.Low < offset + length && offset < block.High))
                     {

@@ -52,7 +52,7 @@ internal static unsafe class EngineDump
         int next = 0;
         while ((int)hostDecoder.IP < host.Length)
         {
-            while (next < block.Instructions.Length && (block.Instructions[next] >> 16) <= hostDecoder.IP)
+            while (next < block.Instructions.Count && (block.Instructions[next] >> 16) <= hostDecoder.IP)
             {
                 int at = (int)(block.Instructions[next++] & 0xffff);
                 reader.Position = at;

@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using System.Runtime.CompilerServices;
 using Ryokan.GuestMemory;
 
 namespace Ryokan.Engine.Soft.Translate;
@@ -6,18 +7,78 @@ namespace Ryokan.Engine.Soft.Translate;
 /// <summary>All valid translations, by physical page; guarded by the engine's lock.</summary>
 internal sealed class BlockTable
 {
+    private const int Chains = 32;
+
+    /// <summary>The first block of each chain; the others follow by <see cref="TranslationBlock.NextInPage"/>.</summary>
+    [InlineArray(Chains)]
+    private struct ChainHeads
+    {
+        private TranslationBlock? _first;
+    }
+
     /// <summary>Translations of one page.</summary>
     internal sealed class Page
     {
-        public Dictionary<int, TranslationBlock> Blocks { get; } = [];
+        private ChainHeads _chains;
+
+        /// <summary>Writes that hit the page while it held code.</summary>
+        public int Writes { get; set; }
 
         /// <summary>Blocks that start in the page before and end in this one.</summary>
         public List<TranslationBlock> Spilling { get; } = [];
 
-        public bool IsEmpty => Blocks.Count == 0 && Spilling.Count == 0;
+        private int _count;
 
-        /// <summary>Writes that hit the page while it held code.</summary>
-        public int Writes { get; set; }
+        public bool IsEmpty => _count == 0 && Spilling.Count == 0;
+
+        public IEnumerable<TranslationBlock> Blocks
+        {
+            get
+            {
+                for (int n = 0; n < Chains; n++)
+                {
+                    for (TranslationBlock? block = _chains[n]; block != null; block = block.NextInPage)
+                    {
+                        yield return block;
+                    }
+                }
+            }
+        }
+
+        private ref TranslationBlock? ChainOf(int offset) => ref _chains[(offset ^ offset >> 5) & (Chains - 1)];
+
+        public TranslationBlock? Find(int offset, BlockMode mode)
+        {
+            TranslationBlock? block = ChainOf(offset);
+            while (block != null && (block.Key.Offset != offset || block.Key.Mode != mode))
+            {
+                block = block.NextInPage;
+            }
+            return block;
+        }
+
+        public void Add(TranslationBlock block)
+        {
+            ref TranslationBlock? first = ref ChainOf(block.Key.Offset);
+            block.NextInPage = first;
+            first = block;
+            _count++;
+        }
+
+        public void Remove(TranslationBlock block)
+        {
+            ref TranslationBlock? link = ref ChainOf(block.Key.Offset);
+            while (link != null && link != block)
+            {
+                link = ref link.NextInPage;
+            }
+            if (link != null)
+            {
+                link = block.NextInPage;
+                block.NextInPage = null;
+                _count--;
+            }
+        }
     }
 
     private readonly Page?[] _pages;
@@ -32,26 +93,22 @@ internal sealed class BlockTable
 
     public Page Ensure(long frame) => _pages[frame] ??= new Page();
 
-    private static int Slot(int offset, BlockMode mode) => offset << 8 | (int)mode;
-
     public TranslationBlock? Find(in BlockKey key, ulong pageVa, long secondFrame)
     {
-        if (_pages[key.Frame] is { } page
-            && page.Blocks.TryGetValue(Slot(key.Offset, key.Mode), out TranslationBlock? block)
-            && block.PageVa == pageVa && (block.SecondFrame < 0 || block.SecondFrame == secondFrame))
-        {
-            return block;
-        }
-        return null;
+        TranslationBlock? block = _pages[key.Frame]?.Find(key.Offset, key.Mode);
+        return block != null && block.PageVa == pageVa && (block.SecondFrame < 0 || block.SecondFrame == secondFrame) ? block : null;
     }
 
     /// <summary>Adds a block; returns the one it displaced (same place, other address), if any.</summary>
     public TranslationBlock? Add(TranslationBlock block)
     {
         Page page = Ensure(block.Key.Frame);
-        int slot = Slot(block.Key.Offset, block.Key.Mode);
-        page.Blocks.Remove(slot, out TranslationBlock? old);
-        page.Blocks.Add(slot, block);
+        TranslationBlock? old = page.Find(block.Key.Offset, block.Key.Mode);
+        if (old != null)
+        {
+            page.Remove(old);
+        }
+        page.Add(block);
         if (block.SecondFrame >= 0)
         {
             Ensure(block.SecondFrame).Spilling.Add(block);
@@ -62,12 +119,7 @@ internal sealed class BlockTable
 
     public void Remove(TranslationBlock block)
     {
-        Page page = _pages[block.Key.Frame]!;
-        int slot = Slot(block.Key.Offset, block.Key.Mode);
-        if (page.Blocks.TryGetValue(slot, out TranslationBlock? there) && there == block)
-        {
-            page.Blocks.Remove(slot);
-        }
+        _pages[block.Key.Frame]!.Remove(block);
         if (block.SecondFrame >= 0)
         {
             _pages[block.SecondFrame]?.Spilling.Remove(block);

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 
 namespace Ryokan.Engine.Soft.Translate;
@@ -81,7 +82,7 @@ internal struct Site
     /// <summary>An opmask selects which parts of the operand are accessed.</summary>
     public bool Masked;
 
-    /// <summary>The stub goes to code made later, for operands in two pages.</summary>
+    /// <summary>The stub goes to code made later, for operands in two pages; a link's jump goes to a block.</summary>
     public bool Extended;
 
     /// <summary>Stored register, or base register of a group.</summary>
@@ -91,21 +92,27 @@ internal struct Site
     public byte Index, Scale;
     public ushort Size;
 
+    /// <summary>Host offset of the check, to try again.</summary>
+    public ushort Resume;
+
+    /// <summary>Host offset behind the instruction (Access, Slow) or behind the access (Load, Store).</summary>
+    public ushort After;
+
     /// <summary>Page offset of the instruction.</summary>
     public int Guest;
 
     /// <summary>Page offset where the guest goes on (may be outside the page).</summary>
     public int Next;
 
-    /// <summary>Host offset of the check, to try again.</summary>
-    public int Resume;
-
-    /// <summary>Host offset behind the instruction (Access, Slow) or behind the access (Load, Store).</summary>
-    public int After;
-
     /// <summary>Host offset of the rel32 field of a link.</summary>
     public int Field;
-    public long Value;
+
+    /// <summary>Host offset of the stub.</summary>
+    public int Stub;
+    public int Value;
+
+    /// <summary>The next link to the same block, as <see cref="TranslationBlock.Incoming"/>.</summary>
+    public int NextIncoming;
 }
 
 /// <summary>A translated run of guest instructions of one physical page and mode.</summary>
@@ -127,10 +134,11 @@ internal sealed unsafe class TranslationBlock
 
     /// <summary>Place in the entry of the rel8 field that a retired block of user code makes 0, so that it never goes on; 0 in kernel code.</summary>
     public int EntryJump { get; set; }
-    public required Site[] Sites { get; init; }
+    public required ArraySegment<Site> KeptSites { private get; init; }
+    public Span<Site> Sites => KeptSites;
 
     /// <summary>(host offset &lt;&lt; 16 | guest page offset) of every instruction, ascending.</summary>
-    public required uint[] Instructions { get; init; }
+    public required ArraySegment<uint> Instructions { get; init; }
 
     /// <summary>Bytes [Low, High) of the page were read; High above 4096 when the next page was read too.</summary>
     public required int Low { get; init; }
@@ -141,20 +149,22 @@ internal sealed unsafe class TranslationBlock
 
     public bool Valid { get; set; } = true;
 
-    /// <summary>Links that jump here: (block, site).</summary>
-    public List<(TranslationBlock From, int Site)> Incoming { get; } = [];
+    /// <summary>The first link that jumps here: number of its block &lt;&lt; 10 | its site; -1: none.</summary>
+    public int Incoming { get; set; } = NoLink;
+    public const int NoLink = -1;
+
+    /// <summary>The next one in the block table's chain.</summary>
+    public ref TranslationBlock? NextInPage => ref _nextInPage;
+    private TranslationBlock? _nextInPage;
 
     /// <summary>Code of bounce copies by site, made on demand.</summary>
     public Dictionary<int, nint>? Steps { get; set; }
-
-    /// <summary>Host offset of the stub of each link site, to unlink.</summary>
-    public required int[] Stubs { get; init; }
 
     /// <summary>Page offset of the instruction at a host address inside the block.</summary>
     public int GuestOffsetAt(byte* pc)
     {
         uint host = (uint)(pc - Code);
-        int low = 0, high = Instructions.Length - 1;
+        int low = 0, high = Instructions.Count - 1;
         while (low < high)
         {
             int middle = (low + high + 1) >> 1;

@@ -67,7 +67,7 @@ internal sealed unsafe partial class Translator
         int other = _w.PatchableJmp();
         _w.PatchShort(linked);
         int field = _w.PatchableJmp();
-        int site = AddSite(new Site { Kind = SiteKind.FarLink, Guest = from, Next = (int)target, Field = field, Resume = frame, After = other });
+        int site = AddSite(new Site { Kind = SiteKind.FarLink, Guest = from, Next = (int)target, Field = field, Resume = (ushort)frame, After = (ushort)other });
         _cold.Add(new Cold(ColdKind.FarLink, field, site));
     }
 
@@ -77,12 +77,11 @@ internal sealed unsafe partial class Translator
     /// <summary>Out of line: the stub that makes the link, and the way for other frames.</summary>
     private void EmitFarLinkSide(int index)
     {
-        Site site = _sites[index];
+        ref Site site = ref _sites[index];
         EmitStub(index);
-        _w.PatchRelative(site.After, _stubs[index]);
-        _w.PatchRelative(site.Field, _stubs[index]);
+        _w.PatchRelative(site.After, site.Stub);
+        _w.PatchRelative(site.Field, site.Stub);
         site.Value = _w.Length;
-        _sites[index] = site;
         EmitGuestAddress(Temp0, site.Next & 0xfff);
         EmitJumpCache();
     }
@@ -123,9 +122,7 @@ internal sealed unsafe partial class Translator
                     EmitMissStub(cold.Site);
                     break;
                 case ColdKind.Link:
-                    Site site = _sites[cold.Site];
-                    site.Field = cold.Field;
-                    _sites[cold.Site] = site;
+                    _sites[cold.Site].Field = cold.Field;
                     EmitStub(cold.Site);
                     break;
                 case ColdKind.FarLink:

@@ -433,7 +433,7 @@ internal sealed unsafe partial class Translator
         int span = group.High - group.Low, start = _w.Length;
         Mem tag = Mem.Area(VcpuArea.StackTagOf(_kernel));
         Site site = SiteOf(i, SiteKind.StackGroup, span);
-        site.Resume = start;
+        site.Resume = (ushort)start;
         site.FlagFree = flagsLive;
         site.Aligned = flagsLive && _long && span == 8;
         site.Register = (byte)group.Base;

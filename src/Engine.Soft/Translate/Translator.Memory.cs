@@ -125,7 +125,7 @@ internal sealed unsafe partial class Translator
         _temp0Group = _temp1Group = None;
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
         site.FlagFree = flagsLive;
-        site.Resume = start;
+        site.Resume = (ushort)start;
         index = AddSite(site);
         if (flagsLive)
         {
@@ -203,7 +203,7 @@ internal sealed unsafe partial class Translator
         site.Write = true;
         site.Source = source;
         site.Register = (byte)register;
-        site.Value = value;
+        site.Value = (int)value;
         Mem m = EmitCheck(ref site, start, flagsLive, out int index);
         EmitStoreValue(m, size, source, register, value);
         SetAfter(index);

@@ -107,7 +107,7 @@ internal sealed unsafe partial class Translator
     {
         int at = (int)i.IP;
         bool prefix = _bytes[at + 2] == 0x78 && _bytes[at + 3] == 0x65 && _bytes[at + 4] == 0x6e;
-        EmitExit(new Site { Kind = prefix ? SiteKind.Slow : SiteKind.Undefined, Guest = at, Length = 2, Value = (long)i.Code });
+        EmitExit(new Site { Kind = prefix ? SiteKind.Slow : SiteKind.Undefined, Guest = at, Length = 2, Value = (int)i.Code });
     }
 
     private void EmitLea(in Instruction i)

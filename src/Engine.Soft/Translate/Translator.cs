@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.InteropServices;
 using Iced.Intel;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.GuestMemory;
@@ -39,9 +40,11 @@ internal sealed unsafe partial class Translator
     private readonly bool[] _turned = new bool[MaxInstructions];
     private int _count;
 
-    private readonly List<Site> _sites = [];
-    private readonly List<int> _stubs = [];
+    private readonly Site[] _sites = new Site[MaxSites + 1];
+    private int _siteCount;
     private readonly List<uint> _map = [];
+    private readonly Pool<Site> _keptSites = new();
+    private readonly Pool<uint> _keptMaps = new();
     private readonly List<Cold> _cold = [];
     private readonly List<(int Field, nint Target)> _external = [];
     private readonly List<int> _siteWords = [];
@@ -138,8 +141,7 @@ internal sealed unsafe partial class Translator
         ComputeLiveness();
         PlanGroups();
         _w.Reset();
-        _sites.Clear();
-        _stubs.Clear();
+        _siteCount = 0;
         _map.Clear();
         _cold.Clear();
         _external.Clear();
@@ -529,7 +531,7 @@ internal sealed unsafe partial class Translator
         {
             ref readonly Instruction i = ref _code[n];
             _map.Add((uint)_w.Length << 16 | (uint)Position(n));
-            if (_w.Length > CodeBuffer.Limit || _sites.Count > MaxSites - 16)
+            if (_w.Length > CodeBuffer.Limit || _siteCount > MaxSites - 16)
             {
                 FlushStack();
                 EmitDirectExit(Position(n), Position(n), true);
@@ -616,7 +618,7 @@ internal sealed unsafe partial class Translator
 
     private void EmitSlow(in Instruction i) => EmitExit(new Site
     {
-        Kind = SiteKind.Slow, Guest = (int)i.IP, Length = (byte)i.Length, Next = (int)i.IP + i.Length, Value = (long)i.Code,
+        Kind = SiteKind.Slow, Guest = (int)i.IP, Length = (byte)i.Length, Next = (int)i.IP + i.Length, Value = (int)i.Code,
     });
 
     /// <summary>Leaves translated code here, for good.</summary>
@@ -629,17 +631,11 @@ internal sealed unsafe partial class Translator
 
     private int AddSite(in Site site)
     {
-        _sites.Add(site);
-        _stubs.Add(0);
-        return _sites.Count - 1;
+        _sites[_siteCount] = site;
+        return _siteCount++;
     }
 
-    private void SetAfter(int index)
-    {
-        Site site = _sites[index];
-        site.After = _w.Length;
-        _sites[index] = site;
-    }
+    private void SetAfter(int index) => _sites[index].After = (ushort)_w.Length;
 
     /// <summary>The call of a stub: its field can be patched while other vCPUs run it.</summary>
     private void EmitStub(int site) => EmitStub(site, _routines.Exit);
@@ -647,7 +643,7 @@ internal sealed unsafe partial class Translator
     private void EmitStub(int site, byte* routine)
     {
         _w.AlignCall();
-        _stubs[site] = _w.Length;
+        _sites[site].Stub = _w.Length;
         _external.Add((_w.Call(), (nint)routine));
         _siteWords.Add(_w.Length);
         _w.Int32(site);
@@ -656,7 +652,7 @@ internal sealed unsafe partial class Translator
     /// <summary>The stub of a check: a routine may fill the soft TLB's entry and come back.</summary>
     private void EmitMissStub(int index)
     {
-        Site site = _sites[index];
+        ref Site site = ref _sites[index];
         if (!CanFill(site))
         {
             EmitStub(index);
@@ -698,7 +694,7 @@ internal sealed unsafe partial class Translator
         {
             Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length,
             Entry = withEntry ? code : null, EntryJump = _entryJump,
-            Sites = [.. _sites], Stubs = [.. _stubs], Instructions = [.. _map],
+            KeptSites = _keptSites.Keep(_sites.AsSpan(0, _siteCount)), Instructions = _keptMaps.Keep(CollectionsMarshal.AsSpan(_map)),
             Low = low, High = Math.Max(high, low + 1), SecondFrame = high > PageSize ? secondFrame : -1,
         };
     }
