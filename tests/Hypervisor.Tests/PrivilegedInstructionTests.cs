@@ -68,6 +68,19 @@ public sealed class PrivilegedInstructionTests
         Assert.Equal(0x1002u, Play(without, Op(PrivilegedOperation.Rdmsr), handlers: false).Rip);
     }
 
+    /// <summary>As on Xen, which answers for AMD's and Hygon's processors only (guest_rdmsr in its msr.c).</summary>
+    [Theory]
+    [InlineData(0x68747541u, 0xc0010015u, 0x1002ul, 0ul)]
+    [InlineData(0x6f677948u, 0xc0011029u, 0x1002ul, 2ul)]
+    [InlineData(0x756e6547u, 0xc0010015u, FaultHandler, 0xc0010015ul)]
+    public void AmdMsrsAreThereOnAmdOnly(uint vendor, uint msr, ulong rip, ulong value)
+    {
+        using TestDomain d = new(prepare: e => e.CpuidAnswers[(0, 0)] = new CpuidResult(0x10, vendor, 0, 0));
+        d.Cpu.Registers[Gpr.Rcx] = d.Cpu.Registers[Gpr.Rax] = msr;
+        VcpuRegisters seen = Play(d, Op(PrivilegedOperation.Rdmsr));
+        Assert.Equal((rip, value), (seen.Rip, seen[Gpr.Rax]));
+    }
+
     [Theory]
     [InlineData(PrivilegedOperation.Rdmsr)]
     [InlineData(PrivilegedOperation.ReadCr)]
@@ -152,6 +165,7 @@ public sealed class PrivilegedInstructionTests
         Assert.Equal(0x30u, d.Domain.Cpuid.Get(0, 7, 1).Eax);
         Assert.Equal(default, d.Domain.Cpuid.Get(0, 7, 2));
         Assert.Equal(0u, d.Domain.Cpuid.Get(0, 0x80000001, 0).Edx & (1u << 26 | 1u << 3));
+        Assert.Equal(default, d.Domain.Cpuid.Get(0, 0x80000007, 0));
         Assert.NotEqual(0u, d.Domain.Cpuid.Get(0, 0x16, 0).Eax);
     }
 

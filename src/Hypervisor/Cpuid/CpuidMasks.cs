@@ -56,7 +56,4 @@ internal static class CpuidMasks
 
     /// <summary>SYSCALL NX MMXEXT LM, and AMD's copies of leaf 1.</summary>
     public const uint Extended1Edx = (Leaf1Edx & 0x0183ffff) | 1 << 11 | 1 << 20 | 1 << 22 | 1 << 29;
-
-    /// <summary>Invariant TSC.</summary>
-    public const uint Extended7Edx = 1 << 8;
 }

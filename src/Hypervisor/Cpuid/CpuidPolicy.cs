@@ -16,8 +16,8 @@ internal sealed class CpuidPolicy
     private const uint MaxBasicLeaf = 0x16, AddressSizes = 0x80000008, AmdFeatures2 = 0x80000021;
     private const uint FirstExtendedLeaf = 0x80000000, FirstHypervisorLeaf = 0x40000000, LastHypervisorLeaf = 0x4000ffff;
 
-    /// <summary>"GenuineIntel" in ebx.</summary>
-    private const uint IntelEbx = 0x756e6547;
+    /// <summary>"GenuineIntel", "AuthenticAMD" and "HygonGenuine" in ebx.</summary>
+    private const uint IntelEbx = 0x756e6547, AmdEbx = 0x68747541, HygonEbx = 0x6f677948;
 
     /// <summary>Machine addresses of the domain stay below 2^44: with more Linux takes grant table version 2.</summary>
     private const uint MachineAddressWidth = 44;
@@ -55,6 +55,7 @@ internal sealed class CpuidPolicy
         _xen = new XenCpuidLeaves(tscKilohertz, MachineAddressWidth);
         CpuidResult basic = engine.Cpuid(0, 0);
         _intel = basic.Ebx == IntelEbx;
+        HasAmdMsrs = basic.Ebx is AmdEbx or HygonEbx;
         _baseMegahertz = (tscKilohertz + 500) / 1000;
         // Linux takes the frequency from leaf 16h only of Intel's CPUs; otherwise it probes a timer chip.
         _maxBasic = _intel ? MaxBasicLeaf : Math.Clamp(basic.Eax, 0xd, MaxBasicLeaf);
@@ -67,6 +68,9 @@ internal sealed class CpuidPolicy
 
     /// <summary>XCR0 bits the guest may set: x87, SSE, AVX and AVX-512, as far as the engine has them.</summary>
     public uint Xcr0Mask { get; }
+
+    /// <summary>True when the guest's processor is one with AMD's MSRs.</summary>
+    public bool HasAmdMsrs { get; }
 
     /// <summary>True when a guest may set XCR0 to a value: x87 always, AVX with SSE, all of AVX-512 with AVX (Intel SDM vol. 1, 13.3).</summary>
     public bool AllowsXcr0(ulong value) =>
@@ -206,7 +210,9 @@ internal sealed class CpuidPolicy
             case 0x80000002 or 0x80000003 or 0x80000004 or 0x80000005 or 0x80000006:
                 return raw;
             case 0x80000007:
-                return new CpuidResult(0, 0, 0, raw.Edx & CpuidMasks.Extended7Edx);
+                // Xen shows an invariant TSC only to domains that never migrate (libxl_cpuid.c, "itsc"); with it
+                // Linux on AMD also expects HWCR to say what the TSC counts with, which Xen does not.
+                return default;
             case AddressSizes:
                 uint width = Math.Min(raw.Eax & 0xff, MachineAddressWidth);
                 return new CpuidResult((48 << 8) | (width == 0 ? MachineAddressWidth : width),

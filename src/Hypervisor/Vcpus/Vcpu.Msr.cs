@@ -10,6 +10,12 @@ internal sealed partial class Vcpu
         MsrPlatformInfo = 0xce, MsrMiscFeatures = 0x140, MsrMiscEnable = 0x1a0, MsrPat = 0x277,
         MsrEfer = 0xc0000080, MsrFsBase = 0xc0000100, MsrGsBase = 0xc0000101, MsrKernelGsBase = 0xc0000102;
 
+    /// <summary>AMD's hardware configuration and decode configuration.</summary>
+    private const uint MsrHwcr = 0xc0010015, MsrDecodeConfig = 0xc0011029;
+
+    /// <summary>LFENCE waits for all instructions before it.</summary>
+    private const ulong DecodeConfigLfence = 2;
+
     /// <summary>APIC enabled at its architectural address; bit 8: boot processor.</summary>
     private const ulong ApicBase = 0xfee00800, ApicBaseBootProcessor = 0x100;
 
@@ -69,6 +75,12 @@ internal sealed partial class Vcpu
             case MsrFeatureControl:
                 value = FeatureControlLocked;
                 return true;
+            case MsrHwcr when Domain.Cpuid.HasAmdMsrs:
+                value = 0;
+                return true;
+            case MsrDecodeConfig when Domain.Cpuid.HasAmdMsrs:
+                value = DecodeConfigLfence;
+                return true;
             case SpeculationMsrs.ArchCapabilities:
                 value = SpeculationMsrs.Capabilities;
                 return true;
@@ -102,6 +114,8 @@ internal sealed partial class Vcpu
             case SpeculationMsrs.PredCmd:
                 return true;
             case MsrApicBase or MsrMiscEnable or MsrMicrocode or MsrMiscFeatures:
+                return true;
+            case MsrDecodeConfig when Domain.Cpuid.HasAmdMsrs:
                 return true;
             default:
                 return !HandlesFaults;
