@@ -13,7 +13,8 @@ namespace Ryokan.Hypervisor.Cpuid;
 /// </summary>
 internal sealed class CpuidPolicy
 {
-    private const uint MaxBasicLeaf = 0x16, AddressSizes = 0x80000008, AmdFeatures2 = 0x80000021;
+    // The last basic leaf is Xen's, too (CPUID_GUEST_NR_BASIC): Linux then takes the frequency from Xen alone.
+    private const uint MaxBasicLeaf = 0xd, AddressSizes = 0x80000008, AmdFeatures2 = 0x80000021;
     private const uint FirstExtendedLeaf = 0x80000000, FirstHypervisorLeaf = 0x40000000, LastHypervisorLeaf = 0x4000ffff;
 
     /// <summary>"GenuineIntel", "AuthenticAMD" and "HygonGenuine" in ebx.</summary>
@@ -40,10 +41,8 @@ internal sealed class CpuidPolicy
     private readonly IEngine _engine;
     private readonly XenCpuidLeaves _xen;
     private readonly uint _vcpus;
-    private readonly uint _maxBasic;
     private readonly uint _maxExtended;
     private readonly bool _intel;
-    private readonly uint _baseMegahertz;
 
     /// <param name="engine">says what can be executed</param>
     /// <param name="vcpus">vCPUs of the domain, for the topology</param>
@@ -56,9 +55,6 @@ internal sealed class CpuidPolicy
         CpuidResult basic = engine.Cpuid(0, 0);
         _intel = basic.Ebx == IntelEbx;
         HasAmdMsrs = basic.Ebx is AmdEbx or HygonEbx;
-        _baseMegahertz = (tscKilohertz + 500) / 1000;
-        // Linux takes the frequency from leaf 16h only of Intel's CPUs; otherwise it probes a timer chip.
-        _maxBasic = _intel ? MaxBasicLeaf : Math.Clamp(basic.Eax, 0xd, MaxBasicLeaf);
         _maxExtended = _intel ? AddressSizes : AmdFeatures2;
         uint offered = engine.Cpuid(0xd, 0).Eax;
         bool hasXsave = (FeaturesEcx & XsaveEcx) != 0, hasAvx = hasXsave && (FeaturesEcx & AvxEcx) != 0;
@@ -90,7 +86,7 @@ internal sealed class CpuidPolicy
         {
             return Extended(leaf);
         }
-        return leaf <= _maxBasic ? Basic((uint)vcpu, leaf, subleaf) : default;
+        return leaf <= MaxBasicLeaf ? Basic((uint)vcpu, leaf, subleaf) : default;
     }
 
     private CpuidResult Basic(uint vcpu, uint leaf, uint subleaf)
@@ -99,7 +95,7 @@ internal sealed class CpuidPolicy
         switch (leaf)
         {
             case 0:
-                return raw with { Eax = _maxBasic };
+                return raw with { Eax = MaxBasicLeaf };
             case 1:
                 return Features(raw, vcpu);
             case 2:
@@ -114,8 +110,6 @@ internal sealed class CpuidPolicy
                 return Topology(vcpu, subleaf);
             case 0xd:
                 return ExtendedState(raw, subleaf);
-            case 0x16:
-                return _intel ? new CpuidResult(_baseMegahertz, _baseMegahertz, 0, 0) : default;
             default:
                 return default;
         }
