@@ -11,9 +11,15 @@ namespace Ryokan.Engine.Soft.Emit;
 /// </summary>
 internal sealed unsafe class CodeCache : IDisposable
 {
-    private readonly nuint _bytes;
+    private const nuint HugePage = 2 << 20;
+
+    private readonly nint _mapping;
+    private readonly nuint _bytes, _mapped;
     private byte* _floor;
     private byte* _next;
+
+    /// <summary>MADV_HUGEPAGE (madvise(2)): large programs jump about in megabytes of code.</summary>
+    private const int MadviseHugePage = 14;
 
     public byte* Start { get; }
     public byte* End => Start + _bytes;
@@ -22,14 +28,16 @@ internal sealed unsafe class CodeCache : IDisposable
     public CodeCache(int megabytes)
     {
         _bytes = (nuint)megabytes << 20;
-        nint p = Libc.Mmap(0, _bytes, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec,
+        _mapped = _bytes + HugePage;
+        _mapping = Libc.Mmap(0, _mapped, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec,
             Libc.MapPrivate | Libc.MapAnonymous | Libc.MapNoReserve, -1, 0);
-        if (p == -1)
+        if (_mapping == -1)
         {
             throw new InvalidOperationException(
                 $"code cache: mmap of {megabytes} MiB read-write-execute: errno {Marshal.GetLastPInvokeError()}");
         }
-        Start = _floor = _next = (byte*)p;
+        Start = _floor = _next = (byte*)(((nuint)_mapping + HugePage - 1) & ~(HugePage - 1));
+        _ = Libc.Madvise((nint)Start, _bytes, MadviseHugePage); // a host without them does without
     }
 
     /// <summary>What has been handed out so far is permanent: <see cref="Clear"/> keeps it.</summary>
@@ -54,5 +62,5 @@ internal sealed unsafe class CodeCache : IDisposable
 
     public void Clear() => _next = _floor;
 
-    public void Dispose() => Libc.Munmap((nint)Start, _bytes);
+    public void Dispose() => Libc.Munmap(_mapping, _mapped);
 }

@@ -7,7 +7,7 @@ namespace Ryokan.Engine.Soft.Emit;
 
 /// <summary>
 /// Soft TLB misses that need no C#: the page is present, everything on the way to it is marked accessed, and, for a write entry, it is dirty
-/// and announced as written. That is what most misses find; all others leave as before. The twin of <see cref="Memory.PageWalker"/> and of
+/// and holds no code. That is what most misses find; all others leave as before. The twin of <see cref="Memory.PageWalker"/> and of
 /// the vCPU's FillTlb.
 /// </summary>
 internal sealed unsafe partial class Routines
@@ -120,9 +120,19 @@ internal sealed unsafe partial class Routines
         a.test(ecx, (int)PageTableEntry.Dirty);
         a.jz(notOpen);
         const int Announced = (int)(FrameFlags.WriteCached | FrameFlags.Dirty);
+        Label open = a.CreateLabel();
         a.and(edi, (int)FrameFlags.Code | Announced);
         a.cmp(edi, Announced);
-        a.jne(notOpen);
+        if (write)
+        {
+            a.je(open);
+            Announce(a, depth, Announced, leave);
+        }
+        else
+        {
+            a.jne(notOpen);
+        }
+        a.Label(ref open);
         SetEntry(a, depth, VcpuArea.WriteTable(kernel), kernel);
         if (!alone)
         {
@@ -130,6 +140,20 @@ internal sealed unsafe partial class Routines
             SetEntry(a, depth, VcpuArea.ReadTable(kernel), kernel);
         }
         a.inc(Slot(depth, VcpuArea.Fills));
+    }
+
+    /// <summary>
+    /// Marks the frame that lies at RAX as written, then looks whether it holds code, in this order: <c>SoftVcpu.TryOpenForWrite</c>. Uses RDI.
+    /// </summary>
+    private static void Announce(Assembler a, int depth, int flags, Label isCode)
+    {
+        a.mov(rdi, rax);
+        a.sub(rdi, Slot(depth, VcpuArea.FramesBase));
+        a.shr(rdi, 12);
+        a.add(rdi, Slot(depth, VcpuArea.FrameFlagBytes));
+        a.@lock.or(__byte_ptr[rdi], flags); // a barrier as well
+        a.test(__byte_ptr[rdi], (int)FrameFlags.Code);
+        a.jnz(isCode);
     }
 
     /// <summary>Below the hole, or, in kernel mode, above what belongs to the hypervisor.</summary>

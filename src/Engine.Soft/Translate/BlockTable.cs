@@ -1,5 +1,5 @@
 using System.Collections.Generic;
-using System.Runtime.CompilerServices;
+using System.Linq;
 using Ryokan.GuestMemory;
 
 namespace Ryokan.Engine.Soft.Translate;
@@ -7,19 +7,14 @@ namespace Ryokan.Engine.Soft.Translate;
 /// <summary>All valid translations, by physical page; guarded by the engine's lock.</summary>
 internal sealed class BlockTable
 {
-    private const int Chains = 32;
-
-    /// <summary>The first block of each chain; the others follow by <see cref="TranslationBlock.NextInPage"/>.</summary>
-    [InlineArray(Chains)]
-    private struct ChainHeads
-    {
-        private TranslationBlock? _first;
-    }
-
-    /// <summary>Translations of one page.</summary>
+    /// <summary>Translations of one page: a hash table with open addressing, whose keys lie together.</summary>
     internal sealed class Page
     {
-        private ChainHeads _chains;
+        private const uint Empty = 0, Removed = uint.MaxValue;
+
+        private uint[] _keys = new uint[16];
+        private TranslationBlock?[] _blocks = new TranslationBlock?[16];
+        private int _used, _count;
 
         /// <summary>Writes that hit the page while it held code.</summary>
         public int Writes { get; set; }
@@ -27,56 +22,78 @@ internal sealed class BlockTable
         /// <summary>Blocks that start in the page before and end in this one.</summary>
         public List<TranslationBlock> Spilling { get; } = [];
 
-        private int _count;
-
         public bool IsEmpty => _count == 0 && Spilling.Count == 0;
 
-        public IEnumerable<TranslationBlock> Blocks
+        public IEnumerable<TranslationBlock> Blocks => _blocks.OfType<TranslationBlock>();
+
+        private static uint KeyOf(int offset, BlockMode mode) => (uint)(offset << 8 | (int)mode) + 1;
+
+        /// <summary>Where a key is, or the first free place for it.</summary>
+        private int PlaceOf(uint key)
         {
-            get
+            int mask = _keys.Length - 1;
+            for (int at = (int)(key >> 8 ^ key >> 12) & mask, free = -1; ; at = (at + 1) & mask)
             {
-                for (int n = 0; n < Chains; n++)
+                if (_keys[at] == key)
                 {
-                    for (TranslationBlock? block = _chains[n]; block != null; block = block.NextInPage)
-                    {
-                        yield return block;
-                    }
+                    return at;
+                }
+                if (_keys[at] == Removed && free < 0)
+                {
+                    free = at;
+                }
+                if (_keys[at] == Empty)
+                {
+                    return free >= 0 ? free : at;
                 }
             }
         }
 
-        private ref TranslationBlock? ChainOf(int offset) => ref _chains[(offset ^ offset >> 5) & (Chains - 1)];
+        public TranslationBlock? Find(int offset, BlockMode mode) => _blocks[PlaceOf(KeyOf(offset, mode))];
 
-        public TranslationBlock? Find(int offset, BlockMode mode)
+        /// <summary>Adds a block; returns the one of the same key that it displaced, if any.</summary>
+        public TranslationBlock? Add(TranslationBlock block)
         {
-            TranslationBlock? block = ChainOf(offset);
-            while (block != null && (block.Key.Offset != offset || block.Key.Mode != mode))
+            if (_used * 4 >= _keys.Length * 3)
             {
-                block = block.NextInPage;
+                Resize(_count * 2 >= _keys.Length ? _keys.Length * 2 : _keys.Length);
             }
-            return block;
-        }
-
-        public void Add(TranslationBlock block)
-        {
-            ref TranslationBlock? first = ref ChainOf(block.Key.Offset);
-            block.NextInPage = first;
-            first = block;
-            _count++;
+            uint key = KeyOf(block.Key.Offset, block.Key.Mode);
+            int at = PlaceOf(key);
+            TranslationBlock? old = _blocks[at];
+            _used += _keys[at] == Empty ? 1 : 0;
+            _count += old == null ? 1 : 0;
+            _keys[at] = key;
+            _blocks[at] = block;
+            return old;
         }
 
         public void Remove(TranslationBlock block)
         {
-            ref TranslationBlock? link = ref ChainOf(block.Key.Offset);
-            while (link != null && link != block)
+            int at = PlaceOf(KeyOf(block.Key.Offset, block.Key.Mode));
+            if (_blocks[at] == block)
             {
-                link = ref link.NextInPage;
-            }
-            if (link != null)
-            {
-                link = block.NextInPage;
-                block.NextInPage = null;
+                _keys[at] = Removed;
+                _blocks[at] = null;
                 _count--;
+            }
+        }
+
+        private void Resize(int places)
+        {
+            TranslationBlock?[] blocks = _blocks;
+            _keys = new uint[places];
+            _blocks = new TranslationBlock?[places];
+            _used = _count;
+            foreach (TranslationBlock? block in blocks)
+            {
+                if (block != null)
+                {
+                    uint key = KeyOf(block.Key.Offset, block.Key.Mode);
+                    int at = PlaceOf(key);
+                    _keys[at] = key;
+                    _blocks[at] = block;
+                }
             }
         }
     }
@@ -102,13 +119,7 @@ internal sealed class BlockTable
     /// <summary>Adds a block; returns the one it displaced (same place, other address), if any.</summary>
     public TranslationBlock? Add(TranslationBlock block)
     {
-        Page page = Ensure(block.Key.Frame);
-        TranslationBlock? old = page.Find(block.Key.Offset, block.Key.Mode);
-        if (old != null)
-        {
-            page.Remove(old);
-        }
-        page.Add(block);
+        TranslationBlock? old = Ensure(block.Key.Frame).Add(block);
         if (block.SecondFrame >= 0)
         {
             Ensure(block.SecondFrame).Spilling.Add(block);

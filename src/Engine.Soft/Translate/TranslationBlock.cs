@@ -153,10 +153,6 @@ internal sealed unsafe class TranslationBlock
     public int Incoming { get; set; } = NoLink;
     public const int NoLink = -1;
 
-    /// <summary>The next one in the block table's chain.</summary>
-    public ref TranslationBlock? NextInPage => ref _nextInPage;
-    private TranslationBlock? _nextInPage;
-
     /// <summary>Code of bounce copies by site, made on demand.</summary>
     public Dictionary<int, nint>? Steps { get; set; }
 

@@ -15,7 +15,7 @@ namespace Ryokan.Engine.Soft.Translate;
 internal sealed unsafe partial class Translator
 {
     public const int MaxInstructions = 48;
-    private const int MaxBranches = 5;
+    private const int MaxBranches = 4;
 
     /// <summary>Rounds of a loop in one block, and instructions that they may come to.</summary>
     private const int MaxRounds = 4, MaxUnrolled = 40;
