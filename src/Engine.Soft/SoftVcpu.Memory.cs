@@ -246,14 +246,20 @@ internal sealed unsafe partial class SoftVcpu
             source[..n].CopyTo(new Span<byte>(host, n));
             if (code)
             {
-                long frame = _engine.Frames.IndexOfHost(host);
-                _engine.Frames.Set(frame, FrameFlags.Dirty);
-                _engine.OnCodeWrite(this, frame, (int)(va & 0xfff), n);
+                NoteCodeWrite(host, n);
             }
             source = source[n..];
             va += (ulong)n;
         }
         return true;
+    }
+
+    /// <summary>Bytes of a page that holds translations have been written.</summary>
+    private void NoteCodeWrite(byte* host, int bytes)
+    {
+        long frame = _engine.Frames.IndexOfHost(host);
+        _engine.Frames.Set(frame, FrameFlags.Dirty);
+        _engine.OnCodeWrite(this, frame, (int)((ulong)host & 0xfff), bytes);
     }
 
     /// <summary>Instruction bytes within one page; false when the page is not executable.</summary>

@@ -4,22 +4,36 @@ using Iced.Intel;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.Engine.Soft.Slow;
 using Ryokan.Engine.Soft.Translate;
+using Ryokan.GuestMemory;
 using Ryokan.X86;
 
 namespace Ryokan.Engine.Soft;
 
-/// <summary>Instructions run one by one on a copy of their operand.</summary>
+/// <summary>Instructions run one by one, most of them on a copy of their operand.</summary>
 internal sealed unsafe partial class SoftVcpu
 {
     /// <summary>
-    /// Runs one instruction on a copy of its operand: for operands that cross a page and writes to pages
-    /// that hold translated code. Not atomic with respect to other vCPUs.
+    /// Runs one instruction whose operand crosses a page, on a copy, or which writes to a page that holds translated code: a locked one is
+    /// atomic there, but not where it crosses.
     /// </summary>
     private bool Step(TranslationBlock block, int index, ulong va, ulong page, ref VcpuExit exit)
     {
         Counters.Steps++;
         Site site = block.Sites[index];
         bool kernel = _head->Registers.KernelMode != 0;
+        if (site.Write && !site.Masked && (va & 0xfff) + site.Size <= GuestFrames.PageSize)
+        {
+            byte* host = WritePointer(va, kernel, out exit, out bool isCode);
+            if (host == null || !RunStep(block, index, host, page, ref exit, out bool isDone))
+            {
+                return true;
+            }
+            if (isDone && isCode)
+            {
+                NoteCodeWrite(host, site.Size);
+            }
+            return isDone && GoOn(block, site, ref exit);
+        }
         Debug.Require(site.Size <= VcpuArea.BounceBytes - 64, "operand larger than the bounce buffer");
         byte* bounce = _area + VcpuArea.Bounce + (va & 63);
         var copy = new Span<byte>(bounce, site.Size);
@@ -29,33 +43,56 @@ internal sealed unsafe partial class SoftVcpu
         {
             return true;
         }
+        if (!RunStep(block, index, bounce, page, ref exit, out bool isRun))
+        {
+            return true;
+        }
+        if (isRun && site.Write
+            && !(site.Masked ? WriteSelected(va, copy, selected, kernel, out exit) : WriteVirtual(va, copy, kernel, out exit)))
+        {
+            return true;
+        }
+        return isRun && GoOn(block, site, ref exit);
+    }
+
+    /// <summary>
+    /// The instruction with its operand at a host address; rip is behind it then. Not done: a request came first, and it runs again
+    /// after that. False with the exception that it raised.
+    /// </summary>
+    private bool RunStep(TranslationBlock block, int index, byte* operand, ulong page, ref VcpuExit exit, out bool isDone)
+    {
         byte* code = _engine.GetStep(this, block, index);
-        int generation = _engine.Generation;
-        *(byte**)(_area + VcpuArea.Spill1) = bounce;
+        _stepGeneration = _engine.Generation;
+        *(byte**)(_area + VcpuArea.Spill1) = operand;
         ulong resumeFlags = _head->Registers.Rflags;
         Enter(code, out uint word);
+        isDone = word == Routines.StepMark;
         if (word == NotEntered)
         {
             _head->Registers.Rflags = resumeFlags;
-            return false; // rip is at the instruction: it runs again after the request
+            return true;
         }
         if (word == Routines.FaultMark)
         {
             exit = FaultOf(_head->FaultSignal_, _head->FaultVector_);
-            return true;
+            return false;
         }
-        Debug.Require(word == Routines.StepMark, "a bounce copy left by another way");
-        _head->Registers.Rip = Wrap(page, site.Next);
-        if (site.Write && !(site.Masked ? WriteSelected(va, copy, selected, kernel, out exit) : WriteVirtual(va, copy, kernel, out exit)))
-        {
-            return true;
-        }
+        Debug.Require(isDone, "a step left by another way");
+        _head->Registers.Rip = Wrap(page, block.Sites[index].Next);
+        return true;
+    }
+
+    private int _stepGeneration;
+
+    /// <summary>Behind an instruction that was stepped; true with the trap that follows it.</summary>
+    private bool GoOn(TranslationBlock block, in Site site, ref VcpuExit exit)
+    {
         if (IsStepping)
         {
             exit = VcpuExit.Fault(ExceptionVector.Debug);
             return true;
         }
-        if (block.Valid && generation == _engine.Generation)
+        if (block.Valid && _stepGeneration == _engine.Generation)
         {
             Continue(block.Code + site.After);
         }

@@ -37,6 +37,9 @@ public sealed class WholeGuestTests
         "basic", "contiguous", memory: 384, words: ["iommu=soft", "swiotlb=force"]);
 
     [Fact]
+    public Task LockedInstructionsAreAtomicInPagesOfCode() => GuestRun.Job("basic", "atomics", vcpus: 4);
+
+    [Fact]
     public Task RunsThirtyTwoBitPrograms() => GuestRun.Job("basic", "i386");
 
     [Fact]
