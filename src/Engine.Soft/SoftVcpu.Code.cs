@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Threading;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.X86;
@@ -275,12 +276,26 @@ internal sealed unsafe partial class SoftVcpu
         }
     }
 
-    /// <summary>After a flush: kernel code rarely moves, so its jump cache is kept when every page is where it was.</summary>
+    /// <summary>
+    /// After a flush: kernel code rarely moves, so its jump cache is kept when every page is where it was. There are some hundred pages, in
+    /// few tables.
+    /// </summary>
     private void VerifyKernelCode()
     {
+        const int known = 32;
+        Span<ulong> places = stackalloc ulong[known]; // 2 MiB of address space each, and their last tables
+        ulong** tables = stackalloc ulong*[known];
+        places.Fill(ulong.MaxValue);
         foreach ((ulong page, long frame) in _kernelCode)
         {
-            if (!StillThere(page, frame))
+            ulong place = page >> 21;
+            int n = (int)place & (known - 1);
+            if (places[n] != place)
+            {
+                tables[n] = _engine.Walker.LastTable(_kernelRoot, page);
+                places[n] = place;
+            }
+            if (tables[n] == null || !_engine.Walker.IsExecutable(Volatile.Read(ref tables[n][PageTableEntry.Index(page, 1)]), frame))
             {
                 _kernelCode.Clear();
                 ClearJumps(true);

@@ -67,6 +67,35 @@ internal sealed unsafe class PageWalker(GuestFrames frames, HypervisorHole hole)
         return FinishLeaf(table, entry, slot, access, kernel, setBits, writable, executable, kind, ref result);
     }
 
+    /// <summary>
+    /// The last table on the way to an address of kernel code, when the way is executable; null otherwise. Sets no bits. For many addresses
+    /// in one 2 MiB it is the same.
+    /// </summary>
+    public ulong* LastTable(ulong root, ulong va)
+    {
+        ulong table = root;
+        for (int level = 4; ; level--)
+        {
+            byte* page = va >= hole.Start && va < hole.End ? null : frames.Frame(table);
+            if (page == null || level == 1)
+            {
+                return (ulong*)page;
+            }
+            ulong entry = Volatile.Read(ref *((ulong*)page + PageTableEntry.Index(va, level)));
+            if ((entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) != PageTableEntry.Present
+                || (level is 2 or 3 && (entry & PageTableEntry.PageSize) != 0))
+            {
+                return null;
+            }
+            table = PageTableEntry.Frame(entry);
+        }
+    }
+
+    /// <summary>True when an entry of a last table lets code run from a frame.</summary>
+    public bool IsExecutable(ulong entry, long frame) =>
+        (entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) == PageTableEntry.Present
+        && frames.IndexOf(PageTableEntry.Frame(entry)) == frame && !frames.Has(frame, FrameFlags.Absent);
+
     private bool FinishLeaf(ulong mfn, ulong entry, ulong* slot, AccessKind access, bool kernel, bool setBits,
         bool writable, bool executable, PageFaultError kind, ref Translation result)
     {
