@@ -176,7 +176,7 @@ internal sealed unsafe partial class Translator
 
     public bool CrossesPage(long frame, int offset, bool isLong)
     {
-        LoadBytes(frame, -1);
+        new ReadOnlySpan<byte>(_frames.Base + frame * PageSize + offset, PageSize - offset).CopyTo(_bytes.AsSpan(offset));
         _long = isLong;
         return !TryDecode(offset, out _, out _, PageSize);
     }
