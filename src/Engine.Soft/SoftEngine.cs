@@ -221,7 +221,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         ref Site site = ref from.Sites[siteIndex];
         site.Extended = true;
         site.NextIncoming = to.Incoming;
-        to.Incoming = from.Id << 10 | siteIndex;
+        to.Incoming = SiteWord.Of(from.Id, siteIndex);
     }
 
     private static void Unlink(TranslationBlock from, ref Site site)
@@ -321,8 +321,8 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         _blocks.Remove(block);
         for (int link = block.Incoming; link != TranslationBlock.NoLink;)
         {
-            TranslationBlock from = _blocks.ById[link >> 10];
-            ref Site site = ref from.Sites[link & 1023];
+            TranslationBlock from = BlockById(SiteWord.BlockOf(link));
+            ref Site site = ref from.Sites[SiteWord.SiteOf(link)];
             link = site.NextIncoming;
             Unlink(from, ref site);
         }

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Threading;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.X86;
@@ -295,17 +294,19 @@ internal sealed unsafe partial class SoftVcpu
                 tables[n] = _engine.Walker.LastTable(_kernelRoot, page);
                 places[n] = place;
             }
-            if (tables[n] == null || !_engine.Walker.IsExecutable(Volatile.Read(ref tables[n][PageTableEntry.Index(page, 1)]), frame))
+            if (!_engine.Walker.IsExecutable(tables[n], page, frame))
             {
-                _kernelCode.Clear();
-                ClearJumps(true);
+                ForgetKernelCode();
                 return;
             }
         }
     }
 
-    private bool StillThere(ulong page, long frame) =>
-        _engine.Walker.TryWalk(_kernelRoot, page, AccessKind.Execute, true, false, out Translation t) && t.Frame == frame;
+    private void ForgetKernelCode()
+    {
+        _kernelCode.Clear();
+        ClearJumps(true);
+    }
 
     private void FlushCodePage(ulong page)
     {
@@ -313,10 +314,10 @@ internal sealed unsafe partial class SoftVcpu
         {
             ForgetUserCode();
         }
-        if (_kernelCode.TryGetValue(page, out long frame) && !StillThere(page, frame))
+        if (_kernelCode.TryGetValue(page, out long frame)
+            && !_engine.Walker.IsExecutable(_engine.Walker.LastTable(_kernelRoot, page), page, frame))
         {
-            _kernelCode.Clear();
-            ClearJumps(true);
+            ForgetKernelCode();
         }
     }
 

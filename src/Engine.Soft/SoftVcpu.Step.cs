@@ -62,7 +62,6 @@ internal sealed unsafe partial class SoftVcpu
     private bool RunStep(TranslationBlock block, int index, byte* operand, ulong page, ref VcpuExit exit, out bool isDone)
     {
         byte* code = _engine.GetStep(this, block, index);
-        _stepGeneration = _engine.Generation;
         *(byte**)(_area + VcpuArea.Spill1) = operand;
         ulong resumeFlags = _head->Registers.Rflags;
         Enter(code, out uint word);
@@ -82,8 +81,6 @@ internal sealed unsafe partial class SoftVcpu
         return true;
     }
 
-    private int _stepGeneration;
-
     /// <summary>Behind an instruction that was stepped; true with the trap that follows it.</summary>
     private bool GoOn(TranslationBlock block, in Site site, ref VcpuExit exit)
     {
@@ -92,7 +89,7 @@ internal sealed unsafe partial class SoftVcpu
             exit = VcpuExit.Fault(ExceptionVector.Debug);
             return true;
         }
-        if (block.Valid && _stepGeneration == _engine.Generation)
+        if (block.Valid && _resumeGeneration == _engine.Generation)
         {
             Continue(block.Code + site.After);
         }

@@ -175,7 +175,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 return;
             }
             TranslationBlock? block = Enter(code, out uint word);
-            if (word == uint.MaxValue - 16)
+            if (word == NotEntered)
             {
                 continue; // a request came up before the guest was entered
             }
@@ -203,7 +203,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         }
         _enter(_area, code);
         word = *(uint*)_head->ExitPc_;
-        TranslationBlock? block = word < Routines.StepMark ? _engine.BlockById((int)(word >> 10)) : null;
+        TranslationBlock? block = word < Routines.StepMark ? _engine.BlockById(SiteWord.BlockOf((int)word)) : null;
         _resumeGeneration = _engine.Generation;
         Volatile.Write(ref _head->InGuest, 0);
         return block;
@@ -222,7 +222,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
                 HandleHostFault(out exit);
                 return true;
         }
-        int index = (int)(word & 1023);
+        int index = SiteWord.SiteOf((int)word);
         ref Site site = ref block!.Sites[index];
         ulong page = block.PageVa != 0 ? block.PageVa : _head->CodeBase_;
         Counters.Count(site.Kind);

@@ -68,33 +68,38 @@ internal sealed unsafe class PageWalker(GuestFrames frames, HypervisorHole hole)
     }
 
     /// <summary>
-    /// The last table on the way to an address of kernel code, when the way is executable; null otherwise. Sets no bits. For many addresses
+    /// The last table on the way to an address of kernel code, when the way is executable; null otherwise. Sets no bits. For all addresses
     /// in one 2 MiB it is the same.
     /// </summary>
     public ulong* LastTable(ulong root, ulong va)
     {
-        ulong table = root;
-        for (int level = 4; ; level--)
+        if (va >= hole.Start && va < hole.End)
         {
-            byte* page = va >= hole.Start && va < hole.End ? null : frames.Frame(table);
-            if (page == null || level == 1)
-            {
-                return (ulong*)page;
-            }
-            ulong entry = Volatile.Read(ref *((ulong*)page + PageTableEntry.Index(va, level)));
-            if ((entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) != PageTableEntry.Present
-                || (level is 2 or 3 && (entry & PageTableEntry.PageSize) != 0))
-            {
-                return null;
-            }
-            table = PageTableEntry.Frame(entry);
+            return null;
         }
+        ulong* table = (ulong*)frames.Frame(root);
+        for (int level = 4; level > 1 && table != null; level--)
+        {
+            ulong entry = Volatile.Read(ref table[PageTableEntry.Index(va, level)]);
+            bool leads = IsExecutable(entry) && (level == 4 || (entry & PageTableEntry.PageSize) == 0);
+            table = leads ? (ulong*)frames.Frame(PageTableEntry.Frame(entry)) : null;
+        }
+        return table;
     }
 
-    /// <summary>True when an entry of a last table lets code run from a frame.</summary>
-    public bool IsExecutable(ulong entry, long frame) =>
-        (entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) == PageTableEntry.Present
-        && frames.IndexOf(PageTableEntry.Frame(entry)) == frame && !frames.Has(frame, FrameFlags.Absent);
+    /// <summary>True when a last table, which may be null, lets code run at an address from a frame.</summary>
+    public bool IsExecutable(ulong* lastTable, ulong va, long frame)
+    {
+        if (lastTable == null)
+        {
+            return false;
+        }
+        ulong entry = Volatile.Read(ref lastTable[PageTableEntry.Index(va, 1)]);
+        return IsExecutable(entry) && frames.IndexOf(PageTableEntry.Frame(entry)) == frame && !frames.Has(frame, FrameFlags.Absent);
+    }
+
+    private static bool IsExecutable(ulong entry) =>
+        (entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) == PageTableEntry.Present;
 
     private bool FinishLeaf(ulong mfn, ulong entry, ulong* slot, AccessKind access, bool kernel, bool setBits,
         bool writable, bool executable, PageFaultError kind, ref Translation result)

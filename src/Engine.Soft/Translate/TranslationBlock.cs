@@ -115,6 +115,21 @@ internal struct Site
     public int NextIncoming;
 }
 
+/// <summary>The number that names a site of a block: behind the call of the site's stub, and in lists of links.</summary>
+internal static class SiteWord
+{
+    private const int SiteBits = 10;
+
+    /// <summary>Sites that a block may have.</summary>
+    public const int MostSites = (1 << SiteBits) - 1;
+
+    public static int Of(int block, int site) => block << SiteBits | site;
+
+    public static int BlockOf(int word) => word >>> SiteBits;
+
+    public static int SiteOf(int word) => word & MostSites;
+}
+
 /// <summary>A translated run of guest instructions of one physical page and mode.</summary>
 internal sealed unsafe class TranslationBlock
 {
@@ -149,7 +164,7 @@ internal sealed unsafe class TranslationBlock
 
     public bool Valid { get; set; } = true;
 
-    /// <summary>The first link that jumps here: number of its block &lt;&lt; 10 | its site; -1: none.</summary>
+    /// <summary>The first link that jumps here: a <see cref="SiteWord"/>; -1: none.</summary>
     public int Incoming { get; set; } = NoLink;
     public const int NoLink = -1;
 

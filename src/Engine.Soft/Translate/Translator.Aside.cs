@@ -52,7 +52,7 @@ internal sealed unsafe partial class Translator
         ref Site site = ref block.Sites[index];
         bool fills = CanFill(site);
         _external.Add((_w.Call(), (nint)(fills ? _routines.Fill(_kernel, site.Write, flagsLive: true) : _routines.Exit)));
-        _w.Int32(block.Id << 10 | index);
+        _w.Int32(SiteWord.Of(block.Id, index));
         if (fills)
         {
             _external.Add((_w.Jmp(), (nint)(block.Code + site.Resume)));

@@ -19,7 +19,6 @@ internal sealed unsafe partial class Translator
 
     /// <summary>Rounds of a loop in one block, and instructions that they may come to.</summary>
     private const int MaxRounds = 4, MaxUnrolled = 40;
-    private const int MaxSites = 1023;
     private const int PageSize = GuestFrames.PageSize;
 
     private readonly SoftEngineOptions _options;
@@ -40,7 +39,7 @@ internal sealed unsafe partial class Translator
     private readonly bool[] _turned = new bool[MaxInstructions];
     private int _count;
 
-    private readonly Site[] _sites = new Site[MaxSites + 1];
+    private readonly Site[] _sites = new Site[SiteWord.MostSites + 1];
     private int _siteCount;
     private readonly List<uint> _map = [];
     private readonly Pool<Site> _keptSites = new();
@@ -531,7 +530,7 @@ internal sealed unsafe partial class Translator
         {
             ref readonly Instruction i = ref _code[n];
             _map.Add((uint)_w.Length << 16 | (uint)Position(n));
-            if (_w.Length > CodeBuffer.Limit || _siteCount > MaxSites - 16)
+            if (_w.Length > CodeBuffer.Limit || _siteCount > SiteWord.MostSites - 16)
             {
                 FlushStack();
                 EmitDirectExit(Position(n), Position(n), true);
@@ -675,7 +674,7 @@ internal sealed unsafe partial class Translator
         }
         foreach (int at in _siteWords)
         {
-            _w.PatchInt32(at, id << 10 | _w.ReadInt32(at));
+            _w.PatchInt32(at, SiteWord.Of(id, _w.ReadInt32(at)));
         }
         foreach ((int field, nint target) in _external)
         {
