@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -8,8 +9,6 @@ namespace Ryokan.Bench;
 /// <summary>What the host's /proc says about the process of one running guest.</summary>
 internal sealed class DomainProcess(int id)
 {
-    // The name that GuestMemory gives the guest's RAM; everything else in the process is our own cost.
-    private const string GuestRamMapping = "memfd:ryokan-guest";
     private const double ClockTicksPerSecond = 100;
 
     /// <summary>Process id.</summary>
@@ -40,26 +39,36 @@ internal sealed class DomainProcess(int id)
         return null;
     }
 
-    /// <summary>Bytes resident in the process that are not guest RAM; null when the process is gone.</summary>
+    /// <summary>
+    /// Bytes resident in the process that are not guest RAM, which is its largest writable mapping; null when the
+    /// process is gone.
+    /// </summary>
     public long? ResidentBeyondGuestRam()
     {
-        long kibibytes = 0;
-        bool guestRam = false, any = false;
-        foreach (string line in Read($"/proc/{id}/smaps").Split('\n'))
+        List<(long Size, long Resident)> mappings = [];
+        long size = 0;
+        bool writable = false;
+        foreach (string[] words in Read($"/proc/{id}/smaps").Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)))
         {
-            if (line.Length > 0 && (char.IsAsciiDigit(line[0]) || char.IsAsciiLetterLower(line[0])))
+            switch (words[0])
             {
-                guestRam = line.Contains(GuestRamMapping, StringComparison.Ordinal);
-                any = true;
-            }
-            else if (!guestRam && line.StartsWith("Rss:", StringComparison.Ordinal))
-            {
-                kibibytes += long.Parse(line.AsSpan(4).Trim(" kB"), CultureInfo.InvariantCulture);
+                case "Size:":
+                    size = writable ? Kibibytes(words[1]) : 0;
+                    break;
+                case "Rss:":
+                    mappings.Add((size, Kibibytes(words[1])));
+                    break;
+                case [.., not ':']:
+                    writable = words[1] == "rw-p";
+                    break;
             }
         }
 
-        return any ? kibibytes * 1024 : null;
+        return mappings.Count > 0 ? (mappings.Sum(m => m.Resident) - mappings.MaxBy(m => m.Size).Resident) * 1024 : null;
     }
+
+    private static long Kibibytes(string number) => long.Parse(number, CultureInfo.InvariantCulture);
 
     /// <summary>User and system time of all its threads so far; null when the process is gone.</summary>
     public double? CpuSeconds()

@@ -12,8 +12,11 @@ namespace Ryokan.GuestMemory;
 /// </summary>
 public sealed unsafe partial class GuestFrames
 {
-    /// <summary>MADV_REMOVE (madvise(2)): frees the pages and the range of the file behind them.</summary>
-    private const int MadviseRemove = 9;
+    /// <summary>
+    /// madvise(2): MADV_DONTNEED frees private pages, MADV_REMOVE shared ones and the range of the file behind them;
+    /// MADV_DONTFORK keeps a child of ours from sharing pages that the host's kernel is reading into.
+    /// </summary>
+    private const int MadviseDontNeed = 4, MadviseRemove = 9, MadviseDontFork = 10, MadviseHugePage = 14;
 
     public ref byte ByteAt(long index, int offset) => ref *Cell(index, offset, 1);
 
@@ -40,7 +43,8 @@ public sealed unsafe partial class GuestFrames
     }
 
     /// <summary>Gives a frame's memory back to the host; it reads as zero afterwards. False when the host refuses.</summary>
-    public bool Discard(long index) => Libc.Madvise((nint)Cell(index, 0, 1), PageSize, MadviseRemove) == 0;
+    public bool Discard(long index) =>
+        Libc.Madvise((nint)Cell(index, 0, 1), PageSize, _fd < 0 ? MadviseDontNeed : MadviseRemove) == 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private byte* Cell(long index, int offset, int size)

@@ -37,8 +37,8 @@ public interface ICodeWriteObserver
 /// <summary>
 /// All machine frames of one domain: RAM (mfn 0 .. RamFrames-1, mfn == pfn at start) and the
 /// special frames that the monitor adds (shared info, grant table), numbered from
-/// <see cref="SpecialBase"/>. One memfd, mapped once; this type owns the mapping and every pointer it
-/// hands out is to a whole 4096-byte frame inside it.
+/// <see cref="SpecialBase"/>. One private mapping, in huge pages of the host where it has them; this type owns it
+/// and every pointer it hands out is to a whole 4096-byte frame inside it.
 /// </summary>
 public sealed unsafe partial class GuestFrames : IDisposable
 {
@@ -65,22 +65,36 @@ public sealed unsafe partial class GuestFrames : IDisposable
     /// <summary>One <see cref="FrameFlags"/> byte per dense frame index; shared by all threads.</summary>
     public byte* Flags => _flags;
 
+    /// <summary>The memfd of shared frames, -1 for others.</summary>
     public int FileDescriptor => _fd;
 
     /// <summary>Maps <paramref name="ramFrames"/> + <paramref name="specialFrames"/> zeroed frames.</summary>
+    /// <param name="shared">In a memfd that another process can map too, and in small pages.</param>
     /// <exception cref="InvalidOperationException">the host has no memory or descriptor for it</exception>
-    public GuestFrames(ulong ramFrames, ulong specialFrames = 256)
+    public GuestFrames(ulong ramFrames, ulong specialFrames = 256, bool shared = false)
     {
         RamFrames = ramFrames;
         SpecialFrames = specialFrames;
         _length = (nuint)((ramFrames + specialFrames) * PageSize);
-        _fd = Libc.MemfdCreate("ryokan-guest", 1 /* MFD_CLOEXEC */);
-        if (_fd < 0 || Libc.Ftruncate(_fd, (long)_length) != 0)
+        _fd = shared ? CreateFile(_length) : -1;
+        _base = Map(_length, _fd, shared ? Libc.MapShared : Libc.MapPrivate | Libc.MapAnonymous);
+        if (!shared)
         {
-            throw new InvalidOperationException($"guest memory: memfd of {_length} bytes: errno {Marshal.GetLastPInvokeError()}");
+            _ = Libc.Madvise((nint)_base, _length, MadviseHugePage); // a host without them does without
+            if (Libc.Madvise((nint)_base, _length, MadviseDontFork) != 0)
+            {
+                throw new InvalidOperationException(
+                    $"guest memory: madvise of {_length} bytes: errno {Marshal.GetLastPInvokeError()}");
+            }
         }
-        _base = Map(_length, _fd, Libc.MapShared);
         _flags = Map((nuint)TotalFrames, -1, Libc.MapPrivate | Libc.MapAnonymous);
+    }
+
+    private static int CreateFile(nuint length)
+    {
+        int fd = Libc.MemfdCreate("ryokan-guest", 1 /* MFD_CLOEXEC */);
+        return fd >= 0 && Libc.Ftruncate(fd, (long)length) == 0 ? fd : throw new InvalidOperationException(
+            $"guest memory: memfd of {length} bytes: errno {Marshal.GetLastPInvokeError()}");
     }
 
     private static byte* Map(nuint length, int fd, int flags)
@@ -214,6 +228,9 @@ public sealed unsafe partial class GuestFrames : IDisposable
     {
         Libc.Munmap((nint)_base, _length);
         Libc.Munmap((nint)_flags, (nuint)TotalFrames);
-        Libc.Close(_fd);
+        if (_fd >= 0)
+        {
+            Libc.Close(_fd);
+        }
     }
 }

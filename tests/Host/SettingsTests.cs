@@ -29,11 +29,31 @@ public sealed class SettingsTests : IDisposable
         Regex.Match(_host.Must("list", "-l", "g"), "\"processId\":(\\d+)").Groups[1].Value,
         CultureInfo.InvariantCulture);
 
-    /// <summary>MiB of guest memory that the host spends.</summary>
-    private long HostMiB(int process) => long.Parse(
-        File.ReadLines($"/proc/{process}/status").First(l => l.StartsWith("RssShmem:", StringComparison.Ordinal))
-            .Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1],
-        CultureInfo.InvariantCulture) >> 10;
+    /// <summary>MiB of guest memory that the host spends: what is resident of the process's largest writable mapping.</summary>
+    private static long HostMiB(int process)
+    {
+        long largest = 0, resident = 0;
+        bool writable = false, isLargest = false;
+        foreach (string line in File.ReadLines($"/proc/{process}/smaps"))
+        {
+            string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (!words[0].EndsWith(':'))
+            {
+                writable = words[1] == "rw-p";
+            }
+            else if (words[0] == "Size:")
+            {
+                long kib = long.Parse(words[1], CultureInfo.InvariantCulture);
+                isLargest = writable && kib > largest;
+                largest = isLargest ? kib : largest;
+            }
+            else if (words[0] == "Rss:" && isLargest)
+            {
+                resident = long.Parse(words[1], CultureInfo.InvariantCulture);
+            }
+        }
+        return resident >> 10;
+    }
 
     private void AwaitMemory(string mib) =>
         HostUnderTest.Await($"{mib} MiB in xm list", () => _host.List()[0][2] == mib);

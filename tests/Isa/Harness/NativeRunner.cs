@@ -18,7 +18,7 @@ public sealed unsafe class NativeRunner : ICaseRunner
     private const int InOffset = 1024, OutOffset = InOffset + CpuState.Bytes, MappingBytes = 16;
     private const int MappingOffset = OutOffset + CpuState.Bytes;
 
-    private readonly GuestFrames _frames = new(FirstFrame + AddressLayout.MaxFrames, 1);
+    private readonly GuestFrames _frames = new(FirstFrame + AddressLayout.MaxFrames, 1, shared: true);
     private readonly byte[] _message = new byte[1];
     private Process _process;
     private AddressLayout? _layout;
