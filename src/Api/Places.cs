@@ -39,6 +39,17 @@ public sealed record Places(string Runtime, string State)
     /// <summary>Images that "xm image build" made.</summary>
     public string Images => Path.Combine(State, "images");
 
+    /// <summary>
+    /// Translations of guest code that outlive their domain; RYOKAN_TRANSLATIONS names another folder, or is "off". Null:
+    /// none.
+    /// </summary>
+    public string? Translations => Environment.GetEnvironmentVariable("RYOKAN_TRANSLATIONS") switch
+    {
+        "off" => null,
+        { Length: > 0 } folder => Path.GetFullPath(folder),
+        _ => Path.Combine(State, "translations"),
+    };
+
     public string Messages => Path.Combine(State, "messages.log");
 
     /// <summary>Everything that belongs to one running domain.</summary>
@@ -56,6 +67,18 @@ public sealed record Places(string Runtime, string State)
             Directory.CreateDirectory(directory, ownerOnly);
         }
     }
+}
+
+/// <summary>The files in the folder of translations.</summary>
+public static class TranslationFiles
+{
+    /// <summary>Host code; only a process without a guest writes it.</summary>
+    public const string Store = "store";
+
+    /// <summary>What a running domain had to translate itself.</summary>
+    public static string Journal(int domain) => FormattableString.Invariant($"{domain}{JournalSuffix}");
+
+    public const string JournalSuffix = ".journal";
 }
 
 /// <summary>The files in a domain's run-time directory.</summary>

@@ -1,5 +1,7 @@
 using System;
+using System.IO;
 using System.Linq;
+using Ryokan.Api;
 using Ryokan.Engine;
 using Ryokan.Engine.Soft;
 using Ryokan.GuestMemory;
@@ -12,20 +14,29 @@ internal static class EngineFactory
     /// <summary>Environment variable: folder for the engine's translations and counters, written when the domain ends.</summary>
     private const string DumpVariable = "RYOKAN_ENGINE_DUMP";
 
-    /// <param name="variant">name of a set of engine options, or null for the default</param>
-    /// <exception cref="OperatorException">no variant has that name</exception>
-    public static Func<GuestFrames, HypervisorHole, IEngine> For(string? variant)
+    private const string Default = "default";
+
+    /// <exception cref="OperatorException">no variant of engine options has the name that is wanted</exception>
+    public static Func<GuestFrames, HypervisorHole, IEngine> For(GuestSpec spec)
     {
-        string wanted = variant ?? "default";
+        string wanted = spec.EngineVariant ?? Default;
         foreach ((string name, SoftEngineOptions options) in SoftEngineOptions.Variants)
         {
             if (name == wanted)
             {
                 SoftEngineOptions chosen = options with { DumpFolder = Environment.GetEnvironmentVariable(DumpVariable) };
+                if (wanted == Default && spec.Translations is { } folder)
+                {
+                    chosen = chosen with
+                    {
+                        Store = Path.Combine(folder, TranslationFiles.Store),
+                        Journal = Path.Combine(folder, TranslationFiles.Journal(spec.DomainId)),
+                    };
+                }
                 return (frames, hole) => new SoftEngine(frames, hole, chosen);
             }
         }
         string known = string.Join(", ", SoftEngineOptions.Variants.Select(v => v.Name));
-        throw new OperatorException($"engine variant '{variant}' is unknown; known are: {known}");
+        throw new OperatorException($"engine variant '{wanted}' is unknown; known are: {known}");
     }
 }

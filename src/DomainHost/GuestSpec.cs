@@ -7,4 +7,6 @@ namespace Ryokan.DomainHost;
 /// <param name="Config">the description</param>
 /// <param name="EngineVariant">name of a set of engine options, for tests and diagnosis; null: the
 /// default</param>
-internal sealed record GuestSpec(int DomainId, GuestConfig Config, string? EngineVariant = null);
+/// <param name="Translations">folder of translations to use and add to; null: none</param>
+internal sealed record GuestSpec(
+    int DomainId, GuestConfig Config, string? EngineVariant = null, string? Translations = null);

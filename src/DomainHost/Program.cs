@@ -17,6 +17,7 @@ internal static class Program
             {
                 ["--domain", var directory] => HostedRun.Run(directory),
                 ["--direct", ..] => DirectRun.Run(DirectOptions.Parse(arguments.AsSpan(1))),
+                ["--translate", var journal, var store] => TranslationRun.Run(journal, store),
                 _ => throw new OperatorException(DirectOptions.Usage),
             };
         }

@@ -53,7 +53,7 @@ internal sealed class RunningGuest : IDisposable
             Name = config.Name,
             Uuid = config.Uuid,
             Frames = frames,
-            CreateEngine = EngineFactory.For(spec.EngineVariant),
+            CreateEngine = EngineFactory.For(spec),
             Vcpus = config.MaxVcpus,
             InitialPages = (ulong)config.MemoryMiB * PagesPerMiB,
             EarlyConsole = hub,

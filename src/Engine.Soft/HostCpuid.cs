@@ -62,6 +62,18 @@ internal static class HostCpuid
         }
     }
 
+    /// <summary>Everything of the processor that translations may depend on.</summary>
+    public static string Fingerprint
+    {
+        get
+        {
+            (int most, int vendor, _, _) = X86Base.CpuId(0, 0);
+            (int model, _, int ecx, int edx) = X86Base.CpuId(1, 0);
+            return FormattableString.Invariant($"{most:x} {vendor:x} {model:x} {ecx:x} {edx:x} {X86Base.CpuId(7, 0)} {X86Base.CpuId(7, 1)}")
+                + FormattableString.Invariant($" {HostState.Xcr0:x} {HostState.HasCompaction} {HostState.ImageBytes} {HostState.CompactedBytes}");
+        }
+    }
+
     private const int MostAnswers = 1024;
 
     private static readonly ConcurrentDictionary<(uint Leaf, uint Subleaf), CpuidResult> Answers = new();

@@ -4,6 +4,7 @@ using System.Threading;
 using Ryokan.Engine.Soft.Diagnostics;
 using Ryokan.Engine.Soft.Emit;
 using Ryokan.Engine.Soft.Memory;
+using Ryokan.Engine.Soft.Stored;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.GuestMemory;
 using Ryokan.X86;
@@ -23,6 +24,8 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     private readonly CodeCache _cache;
     private readonly BlockTable _blocks;
     private readonly Translator _translator;
+    private readonly TranslationStore? _store;
+    private readonly TranslationJournal? _journal;
 
     /// <summary>A page that is written this often while it holds code loses all its translations at once.</summary>
     private const int MixedPageWrites = 16;
@@ -54,6 +57,8 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         _cache.Seal();
         _blocks = new BlockTable(frames);
         _translator = new Translator(options, Routines, _cache, frames);
+        _store = options.Store is { } store ? TranslationStore.TryOpen(store, options) : null;
+        _journal = options.Journal is { } journal ? TranslationJournal.TryCreate(journal) : null;
         Walker = new PageWalker(frames, hole);
         HostSignals.Register(_cache, Routines.FaultExit);
         frames.SetObserver(this);
@@ -107,7 +112,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 ProtectCode(caller, secondFrame);
             }
-            block = _translator.Translate(key, pageVa, secondFrame, _blocks.ById.Count, byCache);
+            block = Translate(key, pageVa, secondFrame, byCache);
             if (block == null)
             {
                 DropAll(caller);
@@ -125,6 +130,26 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             }
             return block;
         }
+    }
+
+    private TranslationBlock? Translate(in BlockKey key, ulong pageVa, long secondFrame, bool byCache)
+    {
+        int id = _blocks.ById.Count;
+        if (_store != null && secondFrame < 0)
+        {
+            ReadOnlySpan<byte> page = new(Frames.Base + key.Frame * GuestFrames.PageSize, GuestFrames.PageSize);
+            ReadOnlySpan<byte> record = _store.Find(key.Mode, key.Offset, pageVa, page);
+            if (!record.IsEmpty)
+            {
+                return _translator.Load(record, key, pageVa, id);
+            }
+        }
+        TranslationBlock? block = _translator.Translate(key, pageVa, secondFrame, id, byCache);
+        if (block != null && _journal != null)
+        {
+            _translator.Note(_journal);
+        }
+        return block;
     }
 
     /// <summary>Where the jump cache may lead to for a block; null when there is no room to make it, or it is retired.</summary>
@@ -464,5 +489,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             vcpu.Dispose();
         }
         _cache.Dispose();
+        _store?.Dispose();
+        _journal?.Dispose();
     }
 }

@@ -32,6 +32,12 @@ public sealed record SoftEngineOptions
     /// <summary>Where to write translations and counters when the domain ends; null: nowhere.</summary>
     public string? DumpFolder { get; init; }
 
+    /// <summary>File of translations made before, which <see cref="Stored.StoreBuilder"/> wrote; null: none.</summary>
+    public string? Store { get; init; }
+
+    /// <summary>File to note in what had to be translated; null: none.</summary>
+    public string? Journal { get; init; }
+
     /// <summary>The default and one variant with each optimization off, by name, for tests.</summary>
     public static IReadOnlyList<(string Name, SoftEngineOptions Options)> Variants { get; } =
     [

@@ -78,7 +78,8 @@ internal static class Program
 
     private static async Task<int> Serve(Places places)
     {
-        DomainRegistry registry = new(places);
+        using TranslationKeeper translations = new(places);
+        DomainRegistry registry = new(places, translations);
         registry.Rediscover();
         File.Delete(places.DaemonSocket);
         // An empty builder: no configuration files, no logging, no TLS, and so a start in some ten

@@ -62,7 +62,7 @@ internal sealed class HostedRun
             spec = ReadSpec(directory);
             hub.Attach(new ConsoleLog(spec.ConsoleLog), withHistory: false);
             guest = RunningGuest.Create(
-                new GuestSpec(spec.Id, spec.Config), hub, messages.Add,
+                new GuestSpec(spec.Id, spec.Config, Translations: spec.Translations), hub, messages.Add,
                 Path.Combine(directory, DomainFiles.StoreSocket));
         }
         catch (Exception e) when (e is DomainBuildException or OperatorException

@@ -38,10 +38,11 @@ internal sealed unsafe partial class Translator
     public void TranslateEntry(TranslationBlock block)
     {
         BeginAside(block);
-        _entryJump = 0;
+        _entryJump = _entryFrame = 0;
         EmitEntry();
         _external.Add((_w.Jmp(), (nint)block.Local));
         EmitCold();
+        PatchEntryFrame();
         block.Entry = FinishAside();
         block.EntryJump = _entryJump;
     }

@@ -1,3 +1,4 @@
+using System;
 using Iced.Intel;
 using Ryokan.Engine.Soft.Emit;
 using static Ryokan.Engine.Soft.Emit.HostRegisters;
@@ -106,8 +107,15 @@ internal sealed unsafe partial class Translator
     private void EmitUndefined(in Instruction i)
     {
         int at = (int)i.IP;
-        bool prefix = _bytes[at + 2] == 0x78 && _bytes[at + 3] == 0x65 && _bytes[at + 4] == 0x6e;
-        EmitExit(new Site { Kind = prefix ? SiteKind.Slow : SiteKind.Undefined, Guest = at, Length = 2, Value = (int)i.Code });
+        int behind = at + i.Length;
+        ReadOnlySpan<byte> mark = "xen"u8;
+        bool isInPage = behind + mark.Length <= PageSize;
+        bool prefix = !isInPage || _bytes.AsSpan(behind, mark.Length).SequenceEqual(mark);
+        if (isInPage)
+        {
+            _rests.Add(behind, mark.Length);
+        }
+        EmitExit(new Site { Kind = prefix ? SiteKind.Slow : SiteKind.Undefined, Guest = at, Length = (byte)i.Length, Value = (int)i.Code });
     }
 
     private void EmitLea(in Instruction i)

@@ -128,15 +128,25 @@ internal sealed unsafe partial class Translator
     {
         _key = key;
         _pageVa = pageVa;
-        _kernel = (key.Mode & BlockMode.Kernel) != 0;
-        _long = (key.Mode & BlockMode.Long) != 0;
+        LoadBytes(key.Frame, secondFrame);
+        Translate(withEntry, secondFrame);
+        return Finish(secondFrame, id);
+    }
+
+    /// <summary>
+    /// Translates the block of <c>_key</c> out of <c>_bytes</c> into the translator's buffers. What it makes rests on the bytes in <c>_rests</c>,
+    /// the key less its frame, the address of a page of kernel code and the engine's options; on nothing else.
+    /// </summary>
+    private void Translate(bool withEntry, long secondFrame)
+    {
+        _kernel = (_key.Mode & BlockMode.Kernel) != 0;
+        _long = (_key.Mode & BlockMode.Long) != 0;
         _temp0Group = _temp1Group = None;
         _pendingStack = 0;
-        LoadBytes(key.Frame, secondFrame);
+        _rests.Clear();
         DecodeBlock(secondFrame >= 0);
         _isLoop = IsLoop();
         _isAwake = false;
-        (_seenLow, _seenHigh) = (PageSize, 0);
         ComputeLiveness();
         PlanGroups();
         _w.Reset();
@@ -145,24 +155,40 @@ internal sealed unsafe partial class Translator
         _cold.Clear();
         _external.Clear();
         _siteWords.Clear();
-        _entryJump = 0;
+        _entryJump = _entryFrame = 0;
+        _hasEntry = withEntry;
         if (withEntry)
         {
             EmitEntry();
         }
         EmitLoopHead();
-        int local = _w.Length;
+        _local = _w.Length;
         if (!_kernel && _count == 1 && _code[0].Length + _key.Offset > PageSize)
         {
             EmitSecondPageCheck(secondFrame);
         }
         EmitBody();
         EmitCold();
-        return Finish(withEntry, local, secondFrame, id);
+        (_low, _high) = _rests.Range;
     }
+
+    /// <summary>The block begins with an entry for the jump cache.</summary>
+    private bool _hasEntry;
+
+    /// <summary>Host offset behind the entry.</summary>
+    private int _local;
 
     /// <summary>Host offset of the rel8 field behind which user code's entry goes on; 0 in kernel code.</summary>
     private int _entryJump;
+
+    /// <summary>Host offset of the field in user code's entry that holds -4 * frame; 0: none.</summary>
+    private int _entryFrame;
+
+    /// <summary>All bytes that the translation rests on lie between; beyond 4096 is the next page.</summary>
+    private int _low, _high;
+
+    /// <summary>The bytes that the translation rests on: its own instructions and what the look-ahead for flags saw.</summary>
+    private readonly PageBytes _rests = new();
 
     private void LoadBytes(long frame, long secondFrame)
     {
@@ -221,6 +247,7 @@ internal sealed unsafe partial class Translator
             }
             _turned[_count] = false;
             _code[_count++] = instruction;
+            _rests.Add(position, instruction.Length);
             int next = position + instruction.Length;
             if (!Continues(instruction, ref next, ref branches))
             {
@@ -390,9 +417,6 @@ internal sealed unsafe partial class Translator
 
     private int _lookAhead;
 
-    /// <summary>Bytes of the page that were looked at: a block rests on them as on its own.</summary>
-    private int _seenLow, _seenHigh;
-
     private int LiveAt(int position)
     {
         _lookAhead = LookAhead;
@@ -406,8 +430,7 @@ internal sealed unsafe partial class Translator
         while (open != 0 && _lookAhead-- > 0 && position >= 0 && position < PageSize
             && TryDecode((int)position, out Instruction i, out _, PageSize))
         {
-            _seenLow = Math.Min(_seenLow, (int)position);
-            _seenHigh = Math.Max(_seenHigh, (int)position + i.Length);
+            _rests.Add((int)position, i.Length);
             Rule rule = InstructionClass.RuleOf(i);
             if (rule is Rule.Slow or Rule.Undefined || (rule == Rule.Special && (IsSlowForm(i) || IsOpaque(i))))
             {
@@ -470,7 +493,8 @@ internal sealed unsafe partial class Translator
             _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0); // for nothing when the check fails: C# sets it then
             _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
             _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
-            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, -4 * (int)_key.Frame));
+            _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, int.MinValue));
+            _entryFrame = _w.Length - 4;
             there = _entryJump = _w.Jrcxz();
         }
         if (_kernel)
@@ -664,7 +688,8 @@ internal sealed unsafe partial class Translator
     private bool CanFill(in Site site) =>
         _options.InlineFills && site.Kind is (SiteKind.Access or SiteKind.Load or SiteKind.Store or SiteKind.Group);
 
-    private TranslationBlock? Finish(bool withEntry, int local, long secondFrame, int id)
+    /// <summary>Puts what is in the buffers into the code cache, for the frame of <c>_key</c>; null when that is full.</summary>
+    private TranslationBlock? Finish(long secondFrame, int id)
     {
         int length = _w.Length;
         byte* code = _cache.TryAllocate(length);
@@ -676,6 +701,7 @@ internal sealed unsafe partial class Translator
         {
             _w.PatchInt32(at, SiteWord.Of(id, _w.ReadInt32(at)));
         }
+        PatchEntryFrame();
         foreach ((int field, nint target) in _external)
         {
             long delta = target - ((nint)code + field + 4);
@@ -683,18 +709,20 @@ internal sealed unsafe partial class Translator
             _w.PatchInt32(field, (int)delta);
         }
         _w.Bytes.CopyTo(new Span<byte>(code, length));
-        int low = _seenLow, high = _seenHigh;
-        for (int n = 0; n < _count; n++)
-        {
-            low = Math.Min(low, Position(n));
-            high = Math.Max(high, Position(n) + _code[n].Length);
-        }
         return new TranslationBlock
         {
-            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + local, CodeBytes = length,
-            Entry = withEntry ? code : null, EntryJump = _entryJump,
+            Id = id, Key = _key, PageVa = _pageVa, Code = code, Local = code + _local, CodeBytes = length,
+            Entry = _hasEntry ? code : null, EntryJump = _entryJump,
             KeptSites = _keptSites.Keep(_sites.AsSpan(0, _siteCount)), Instructions = _keptMaps.Keep(CollectionsMarshal.AsSpan(_map)),
-            Low = low, High = Math.Max(high, low + 1), SecondFrame = high > PageSize ? secondFrame : -1,
+            Low = _low, High = _high, SecondFrame = _high > PageSize ? secondFrame : -1,
         };
+    }
+
+    private void PatchEntryFrame()
+    {
+        if (_entryFrame != 0)
+        {
+            _w.PatchInt32(_entryFrame, -4 * (int)_key.Frame);
+        }
     }
 }

@@ -31,12 +31,15 @@ internal sealed class DomainRegistry
     private readonly Places _places;
     private readonly Supervisor _supervisor;
 
+    private readonly TranslationKeeper _translations;
+
     public MessageLog Messages { get; }
     public EndedDomains Ended { get; }
 
-    public DomainRegistry(Places places)
+    public DomainRegistry(Places places, TranslationKeeper translations)
     {
         _places = places;
+        _translations = translations;
         Messages = new MessageLog(places.Messages);
         Ended = new EndedDomains(places.Ended);
         _supervisor = new Supervisor(this);
@@ -59,6 +62,10 @@ internal sealed class DomainRegistry
                 _records[spec.Id] = record;
             }
             _supervisor.Watch(record);
+        }
+        lock (_lock)
+        {
+            _translations.Rediscover(new HashSet<int>(_records.Keys));
         }
     }
 
@@ -119,6 +126,7 @@ internal sealed class DomainRegistry
                 Config = config,
                 Paused = paused,
                 ConsoleLog = _places.ConsoleLog(config.Name),
+                Translations = _translations.Folder,
                 Started = DateTimeOffset.UtcNow,
                 QuickRestarts = quickRestarts,
             }, _places.Domain(id));
@@ -152,6 +160,7 @@ internal sealed class DomainRegistry
     /// <summary>Removes the last traces of a domain whose process is gone.</summary>
     public void Forget(DomainRecord record)
     {
+        _translations.Take(record.Id);
         try
         {
             RemoveCgroup(Path.Combine(record.Directory, DomainFiles.Cgroup));
