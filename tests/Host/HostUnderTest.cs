@@ -210,8 +210,10 @@ internal sealed class HostUnderTest : IDisposable
 
     public int DaemonProcessId => int.Parse(ReadShared(Path.Combine(Runtime, "ryokand.lock")));
 
-    /// <summary>Processes that belong to this set of directories, whoever started them.</summary>
-    public IReadOnlyList<int> DomainProcesses()
+    /// <summary>Processes of domains and what helps them, whoever started them.</summary>
+    public IReadOnlyList<int> DomainProcesses() => ProcessesNaming(Runtime);
+
+    private static List<int> ProcessesNaming(string directoryName)
     {
         List<int> found = [];
         foreach (string directory in Directory.EnumerateDirectories("/proc"))
@@ -219,7 +221,7 @@ internal sealed class HostUnderTest : IDisposable
             try
             {
                 if (int.TryParse(Path.GetFileName(directory), out int pid)
-                    && File.ReadAllText(Path.Combine(directory, "cmdline")).Contains(Runtime, StringComparison.Ordinal))
+                    && File.ReadAllText(Path.Combine(directory, "cmdline")).Contains(directoryName, StringComparison.Ordinal))
                 {
                     found.Add(pid);
                 }
@@ -242,7 +244,7 @@ internal sealed class HostUnderTest : IDisposable
     public void Dispose()
     {
         foreach (int pid in (IEnumerable<int>)[.. File.Exists(Path.Combine(Runtime, "ryokand.lock"))
-            ? [DaemonProcessId] : Array.Empty<int>(), .. DomainProcesses()])
+            ? [DaemonProcessId] : Array.Empty<int>(), .. ProcessesNaming(_root)])
         {
             try
             {
