@@ -3,7 +3,7 @@ using System.IO;
 
 namespace Ryokan.Bench;
 
-/// <summary>Where things are; the calling script has made them and says so in the environment.</summary>
+/// <summary>Where things are, Ryokan's own places among them: a run has a daemon of its own. The calling script has made them and says so in the environment.</summary>
 /// <param name="Images">The guests that benchmarks/images.sh has made.</param>
 /// <param name="DiskWork">A directory of this run on the file system of the images; removed afterwards.</param>
 /// <param name="Work">A directory of this run on a memory file system, as the guests have; removed afterwards.</param>
@@ -20,16 +20,33 @@ internal sealed record Layout(
         Directory.CreateDirectory(work);
         Directory.CreateDirectory(diskWork);
         Directory.CreateDirectory(output);
+        Environment.SetEnvironmentVariable("RYOKAN_RUNTIME_DIR", Path.Combine(work, "run"));
+        Environment.SetEnvironmentVariable("RYOKAN_STATE_DIR", Path.Combine(diskWork, "state"));
+        Environment.SetEnvironmentVariable("RYOKAN_TRANSLATIONS", Path.Combine(diskWork, "translations"));
         return new Layout(
             Variable("RYOKAN_KERNEL"), Variable("RYOKAN_INITRAMFS"), Path.Combine(cache, "bench"),
             Path.Combine(cache, "busybox/bin/busybox"), Path.GetFullPath("xm"), work, diskWork,
             Path.GetFullPath(output));
     }
 
+    /// <summary>Where this run's guests keep translations.</summary>
+    public string Translations => Path.Combine(DiskWork, "translations");
+
     public void Dispose()
     {
+        StopDaemon();
         Directory.Delete(Work, recursive: true);
         Directory.Delete(DiskWork, recursive: true);
+    }
+
+    private void StopDaemon()
+    {
+        string held = Path.Combine(Work, "run/ryokand.lock");
+        if (File.Exists(held))
+        {
+            using ConsoleProcess stop = new("sh", ["-c", $"kill $(cat {held}); flock -w 20 {held} true"]);
+            stop.WaitForExit(TimeSpan.FromSeconds(30));
+        }
     }
 
     private static string Variable(string name) => Environment.GetEnvironmentVariable(name)

@@ -18,10 +18,12 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
     private const string FirstUserLine = "ryokan guest: user space is up";
 
     private readonly RyokanSystem? _ryokan =
-        options.WithRyokan ? new RyokanSystem(layout.Kernel, layout.Xm, layout.Work) : null;
+        options.WithRyokan ? new RyokanSystem(layout.Kernel, layout.Xm, layout.Work, layout.Translations) : null;
+    private readonly RyokanSystem? _first = options.WithRyokan
+        ? new RyokanSystem(layout.Kernel, layout.Xm, layout.Work, layout.Translations, isFirst: true) : null;
     private readonly QemuSystem? _qemu = options.WithQemu ? new QemuSystem(layout.Kernel) : null;
 
-    private IEnumerable<GuestSystem> Guests => new GuestSystem?[] { _ryokan, _qemu }.OfType<GuestSystem>();
+    private IEnumerable<GuestSystem> Guests => new GuestSystem?[] { _first, _ryokan, _qemu }.OfType<GuestSystem>();
 
     public void Run()
     {
@@ -32,7 +34,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
             foreach (Group group in Group.All.Where(g => options.Wants(g.Name)))
             {
                 RunNative(group);
-                foreach (GuestSystem system in Guests)
+                foreach (GuestSystem system in Guests.Where(s => s != _first || group.Name != "scale"))
                 {
                     RunGuest(group, system);
                 }
@@ -67,13 +69,13 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         Note($"  {group.Name}: {system.Name}");
         using ConsoleProcess process = system.Start(group.Guest(layout.Images));
         using CancellationTokenSource end = new();
-        Thread? sampler = system == _ryokan ? StartSampler(group, _ryokan.LastGuestName, end.Token) : null;
+        Thread? sampler = system == _ryokan ? StartSampler(group, _ryokan!.LastGuestName, end.Token) : null;
         int? status = process.WaitForExit(_groupLimit);
         end.Cancel();
         sampler?.Join();
-        if (status is null && system == _ryokan)
+        if (status is null && system is RyokanSystem ryokan)
         {
-            Destroy(_ryokan.LastGuestName);
+            ryokan.Destroy();
         }
 
         bool good = status == 0 && process.Lines.Any(
@@ -148,10 +150,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         }
 
         samples.Problems.Add($"{row}: {system.Name} did not boot to user space and power off (status {status})");
-        if (system == _ryokan)
-        {
-            Destroy(_ryokan.LastGuestName);
-        }
+        (system as RyokanSystem)?.Destroy();
     }
 
     /// <summary>A guest that does nothing: its CPU time, its size, and how long the commands take beside it.</summary>

@@ -1,7 +1,10 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Globalization;
 using System.IO;
+using System.Linq;
+using System.Threading;
 
 namespace Ryokan.Bench;
 
@@ -62,19 +65,44 @@ internal sealed class QemuSystem(string kernel) : GuestSystem
 }
 
 /// <summary>Ryokan, through the command that people use.</summary>
-internal sealed class RyokanSystem(string kernel, string xm, string workDirectory) : GuestSystem
+/// <param name="isFirst">Each guest is the first ever: none of what others' code was translated to is there.</param>
+internal sealed class RyokanSystem(
+    string kernel, string xm, string workDirectory, string translations, bool isFirst = false) : GuestSystem
 {
+    public const string FirstStart = "Ryokan, first start";
+
+    private static readonly TimeSpan _translationLimit = TimeSpan.FromMinutes(1);
+
     private int _count;
 
-    public override string Name => "Ryokan";
+    public override string Name => isFirst ? FirstStart : "Ryokan";
 
     /// <summary>The name of the guest that was started last.</summary>
     public string LastGuestName { get; private set; } = "";
 
     public override ConsoleProcess Start(GuestRequest request)
     {
+        AwaitTranslations();
+        if (isFirst)
+        {
+            File.Delete(Path.Combine(translations, "store"));
+        }
+
         string[] command = ["create", "-c", WriteConfig(request)];
         return request.Network is { } network ? network.Start(xm, command) : new ConsoleProcess(xm, command);
+    }
+
+    /// <summary>What guests before had to translate is put away by a process behind them, which is not to disturb.</summary>
+    private void AwaitTranslations()
+    {
+        for (long start = Stopwatch.GetTimestamp(); Directory.Exists(translations)
+            && Directory.EnumerateFiles(translations, "*.journal").Any(); Thread.Sleep(20))
+        {
+            if (Stopwatch.GetElapsedTime(start) > _translationLimit)
+            {
+                throw new InvalidOperationException($"{translations}: a journal is not translated");
+            }
+        }
     }
 
     /// <summary>Takes the guest away that was started last.</summary>
@@ -88,7 +116,7 @@ internal sealed class RyokanSystem(string kernel, string xm, string workDirector
     public string WriteConfig(GuestRequest request)
     {
         LastGuestName = string.Create(
-            CultureInfo.InvariantCulture, $"bench-{Environment.ProcessId}-{++_count}");
+            CultureInfo.InvariantCulture, $"bench-{Environment.ProcessId}{(isFirst ? "-first" : "")}-{++_count}");
         string path = Path.Combine(workDirectory, LastGuestName + ".cfg");
         string devices = request.Disk is { } disk ? $"disk = ['{disk.Path},{disk.Format},xvda,rw']\n" : "";
         devices += request.Network is null ? "" : $"vif = ['bridge={Devices.NetworkSpace.Bridge}']\n";

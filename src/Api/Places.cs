@@ -69,18 +69,6 @@ public sealed record Places(string Runtime, string State)
     }
 }
 
-/// <summary>The files in the folder of translations.</summary>
-public static class TranslationFiles
-{
-    /// <summary>Host code; only a process without a guest writes it.</summary>
-    public const string Store = "store";
-
-    /// <summary>What a running domain had to translate itself.</summary>
-    public static string Journal(int domain) => FormattableString.Invariant($"{domain}{JournalSuffix}");
-
-    public const string JournalSuffix = ".journal";
-}
-
 /// <summary>The files in a domain's run-time directory.</summary>
 public static class DomainFiles
 {

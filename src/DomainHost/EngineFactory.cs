@@ -1,7 +1,5 @@
 using System;
-using System.IO;
 using System.Linq;
-using Ryokan.Api;
 using Ryokan.Engine;
 using Ryokan.Engine.Soft;
 using Ryokan.GuestMemory;
@@ -25,13 +23,9 @@ internal static class EngineFactory
             if (name == wanted)
             {
                 SoftEngineOptions chosen = options with { DumpFolder = Environment.GetEnvironmentVariable(DumpVariable) };
-                if (wanted == Default && spec.Translations is { } folder)
+                if (wanted == Default)
                 {
-                    chosen = chosen with
-                    {
-                        Store = Path.Combine(folder, TranslationFiles.Store),
-                        Journal = Path.Combine(folder, TranslationFiles.Journal(spec.DomainId)),
-                    };
+                    chosen = chosen with { Store = spec.TranslationStore, Journal = spec.TranslationJournal };
                 }
                 return (frames, hole) => new SoftEngine(frames, hole, chosen);
             }

@@ -7,6 +7,11 @@ namespace Ryokan.DomainHost;
 /// <param name="Config">the description</param>
 /// <param name="EngineVariant">name of a set of engine options, for tests and diagnosis; null: the
 /// default</param>
-/// <param name="Translations">folder of translations to use and add to; null: none</param>
-internal sealed record GuestSpec(
-    int DomainId, GuestConfig Config, string? EngineVariant = null, string? Translations = null);
+internal sealed record GuestSpec(int DomainId, GuestConfig Config, string? EngineVariant = null)
+{
+    /// <summary>File of translations to use; null: none.</summary>
+    public string? TranslationStore { get; init; }
+
+    /// <summary>File to note in what had to be translated; null: none.</summary>
+    public string? TranslationJournal { get; init; }
+}

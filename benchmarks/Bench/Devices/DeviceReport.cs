@@ -10,7 +10,8 @@ namespace Ryokan.Bench.Devices;
 internal sealed class DeviceReport(Samples samples)
 {
     /// <summary>The systems whose figures are kept.</summary>
-    public static IReadOnlyList<string> Systems { get; } = ["native", DeviceGroup.CachedSystem, "Ryokan", "QEMU"];
+    public static IReadOnlyList<string> Systems { get; } =
+        ["native", DeviceGroup.CachedSystem, "Ryokan", RyokanSystem.FirstStart, "QEMU"];
 
     public void Append(StringBuilder text)
     {
@@ -54,7 +55,7 @@ internal sealed class DeviceReport(Samples samples)
             foreach (DeviceRow row in MeasuredRows(group).Where(
                 r => !r.Name.StartsWith(DeviceGroup.Qcow2Prefix, StringComparison.Ordinal)))
             {
-                string[] values = [.. new[] { "native", "Ryokan", "QEMU" }.Select(
+                string[] values = [.. new[] { "native", "Ryokan", RyokanSystem.FirstStart, "QEMU" }.Select(
                     s => Show(row.Unit, Median(group.Name, row.Name, s)))];
                 string times = Format($"{Better(group, row, "QEMU"):0.00}");
                 Append(text, $"| {group.Title}: {row.Title} | {string.Join(" | ", values)} | {times} |");

@@ -20,8 +20,11 @@ public sealed record DomainSpec
     public required string ConsoleLog { get; init; }
     public required DateTimeOffset Started { get; init; }
 
-    /// <summary>Folder of translations that all of the user's domains share; null: each translates for itself.</summary>
-    public string? Translations { get; init; }
+    /// <summary>File of translations that all of the user's domains share; null: each translates for itself.</summary>
+    public string? TranslationStore { get; init; }
+
+    /// <summary>File for what this one had to translate; null with the store.</summary>
+    public string? TranslationJournal { get; init; }
 
     /// <summary>Crash restarts in quick succession that led to this domain.</summary>
     public int QuickRestarts { get; init; }

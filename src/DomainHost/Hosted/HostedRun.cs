@@ -61,9 +61,13 @@ internal sealed class HostedRun
         {
             spec = ReadSpec(directory);
             hub.Attach(new ConsoleLog(spec.ConsoleLog), withHistory: false);
+            GuestSpec description = new(spec.Id, spec.Config)
+            {
+                TranslationStore = spec.TranslationStore,
+                TranslationJournal = spec.TranslationJournal,
+            };
             guest = RunningGuest.Create(
-                new GuestSpec(spec.Id, spec.Config, Translations: spec.Translations), hub, messages.Add,
-                Path.Combine(directory, DomainFiles.StoreSocket));
+                description, hub, messages.Add, Path.Combine(directory, DomainFiles.StoreSocket));
         }
         catch (Exception e) when (e is DomainBuildException or OperatorException
             or PlatformNotSupportedException)

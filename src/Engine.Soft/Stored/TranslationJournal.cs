@@ -31,7 +31,7 @@ internal sealed class TranslationJournal : IDisposable
     {
         try
         {
-            return new TranslationJournal(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, BufferBytes));
+            return new TranslationJournal(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, BufferBytes));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -63,10 +63,7 @@ internal sealed class DomainRegistry
             }
             _supervisor.Watch(record);
         }
-        lock (_lock)
-        {
-            _translations.Rediscover(new HashSet<int>(_records.Keys));
-        }
+        _translations.Rediscover();
     }
 
     private static DomainSpec? ReadSpec(string directory)
@@ -126,7 +123,8 @@ internal sealed class DomainRegistry
                 Config = config,
                 Paused = paused,
                 ConsoleLog = _places.ConsoleLog(config.Name),
-                Translations = _translations.Folder,
+                TranslationStore = _translations.Store,
+                TranslationJournal = _translations.NewJournal(),
                 Started = DateTimeOffset.UtcNow,
                 QuickRestarts = quickRestarts,
             }, _places.Domain(id));
@@ -160,7 +158,7 @@ internal sealed class DomainRegistry
     /// <summary>Removes the last traces of a domain whose process is gone.</summary>
     public void Forget(DomainRecord record)
     {
-        _translations.Take(record.Id);
+        _translations.Take(record.Spec.TranslationJournal);
         try
         {
             RemoveCgroup(Path.Combine(record.Directory, DomainFiles.Cgroup));

@@ -1,6 +1,4 @@
 using System;
-using System.Collections.Generic;
-using System.Globalization;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
@@ -16,8 +14,7 @@ namespace Ryokan.HostDaemon.Domains;
 /// </summary>
 internal sealed class TranslationKeeper : IDisposable
 {
-    private const string Program = "Ryokan.DomainHost";
-    private const string Taken = ".taken";
+    private const string Program = "Ryokan.DomainHost", Journal = ".journal";
     private const int SigKill = 9;
 
     /// <summary>A journal of some hundred translations is not worth a new store: what a guest does differs a little from run to run.</summary>
@@ -28,10 +25,10 @@ internal sealed class TranslationKeeper : IDisposable
     private int _running;
     private bool _stopped;
 
-    /// <summary>The folder; null: no translations are kept.</summary>
-    public string? Folder { get; }
+    /// <summary>Null: no translations are kept.</summary>
+    private readonly string? _folder;
 
-    public TranslationKeeper(Places places) => Folder = places.Translations is { } folder && TryMake(folder) ? folder : null;
+    public TranslationKeeper(Places places) => _folder = places.Translations is { } folder && TryMake(folder) ? folder : null;
 
     private static bool TryMake(string folder)
     {
@@ -47,50 +44,49 @@ internal sealed class TranslationKeeper : IDisposable
         }
     }
 
-    /// <summary>Takes over the journals of domains that ended while no daemon ran, and those that the last one did not get to.</summary>
-    public void Rediscover(IReadOnlySet<int> running)
+    /// <summary>The file that domains use.</summary>
+    public string? Store => InFolder("store");
+
+    /// <summary>A file for what a new domain has to translate.</summary>
+    public string? NewJournal() => InFolder(Guid.NewGuid().ToString("N") + Journal);
+
+    private string? InFolder(string name) => _folder == null ? null : Path.Combine(_folder, name);
+
+    /// <summary>Takes over the journals that no domain writes any more: of those that ended without a daemon, or that the last one did not get to.</summary>
+    public void Rediscover()
     {
-        foreach (string path in Folder == null ? [] : Directory.GetFiles(Folder))
+        foreach (string path in _folder == null ? [] : Directory.GetFiles(_folder, "*" + Journal))
         {
-            if (Path.GetExtension(path) == Taken)
+            if (!IsInUse(path))
             {
-                Enqueue(path);
-            }
-            else if (Path.GetExtension(path) == TranslationFiles.JournalSuffix
-                && int.TryParse(Path.GetFileNameWithoutExtension(path), NumberStyles.None, CultureInfo.InvariantCulture, out int id)
-                && !running.Contains(id))
-            {
-                Take(id);
+                Take(path);
             }
         }
     }
 
-    /// <summary>Takes over the journal of a domain whose process is gone. Returns at once.</summary>
-    public void Take(int domain)
+    /// <summary>Whether a process has it open (flock(2), by .NET's file sharing).</summary>
+    private static bool IsInUse(string path)
     {
-        string? journal = Folder == null ? null : Path.Combine(Folder, TranslationFiles.Journal(domain));
-        if (journal == null || !File.Exists(journal))
-        {
-            return;
-        }
         try
         {
-            // A domain of the same id may come before its turn.
-            string taken = Path.Combine(Folder!, Guid.NewGuid().ToString("N") + Taken);
-            File.Move(journal, taken);
-            Enqueue(taken);
+            using FileStream file = new(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            return false;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"{journal}: {e.Message}");
+            return true;
         }
     }
 
-    private void Enqueue(string journal)
+    /// <summary>Takes over the journal of a domain whose process is gone, if it made one. Returns at once.</summary>
+    public void Take(string? journal)
     {
-        lock (_lock)
+        if (journal != null && File.Exists(journal))
         {
-            _last = _last.ContinueWith(_ => Translate(journal), TaskScheduler.Default);
+            lock (_lock)
+            {
+                _last = _last.ContinueWith(_ => Translate(journal), TaskScheduler.Default);
+            }
         }
     }
 
@@ -113,7 +109,7 @@ internal sealed class TranslationKeeper : IDisposable
     /// <summary>Runs the process; false when the daemon stops and the journal is left to the next one.</summary>
     private bool Run(string journal)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, Program), errors = Path.Combine(Folder!, "errors.log");
+        string program = Path.Combine(AppContext.BaseDirectory, Program), errors = InFolder("errors.log")!;
         int pid;
         SafeFileHandle output;
         lock (_lock)
@@ -123,7 +119,7 @@ internal sealed class TranslationKeeper : IDisposable
                 return false;
             }
             pid = _running = DetachedProcess.Start(
-                program, ["--translate", journal, Path.Combine(Folder!, TranslationFiles.Store)], errors, out output);
+                program, ["--translate", journal, Store!], errors, out output);
         }
         using (FileStream said = new(output, FileAccess.Read, 1))
         {
