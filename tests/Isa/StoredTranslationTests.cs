@@ -84,6 +84,9 @@ public sealed class StoredTranslationTests : IDisposable
         good.AsSpan(0, 64).CopyTo(bad); // which would have it refused as a whole
         File.WriteAllBytes(Store, bad);
         Assert.True(RestOf(FromStore) > 0);
+        bad.AsSpan(64).Fill(0xff);
+        File.WriteAllBytes(Store, bad);
+        Assert.True(RestOf(FromStore) > 0);
         foreach (int length in (int[])[0, 1, 63, 64, good.Length / 2, good.Length - 1])
         {
             File.WriteAllBytes(Store, good[..length]);
@@ -109,6 +112,13 @@ public sealed class StoredTranslationTests : IDisposable
             File.WriteAllBytes(Journal, round % 2 == 0 ? bad : [.. good.AsSpan(0, good.Length / 40 * round), .. bad]);
             StoreBuilder.Build(Journal, Store, new SoftEngineOptions());
         }
+        RunCases(FromStore);
+
+        using (FileStream file = File.OpenWrite(Journal))
+        {
+            file.SetLength(1L << 40); // nothing of it is there
+        }
+        Assert.Throws<IOException>(() => StoreBuilder.Build(Journal, Store, new SoftEngineOptions()));
         RunCases(FromStore);
     }
 }

@@ -22,6 +22,10 @@ public static unsafe class StoreBuilder
     /// <exception cref="IOException">the journal cannot be read or the store not be written; it is as it was then</exception>
     public static (long Added, long All) Build(string journalPath, string storePath, SoftEngineOptions options)
     {
+        if (new FileInfo(journalPath).Length > TranslationJournal.MostBytes)
+        {
+            throw new IOException($"{journalPath}: longer than a domain of ours makes it");
+        }
         byte[] journal = File.ReadAllBytes(journalPath);
         using var frames = new GuestFrames(1, 1);
         using var cache = new CodeCache(1);
@@ -33,7 +37,11 @@ public static unsafe class StoreBuilder
         HashSet<ulong> seen = [];
         try
         {
-            using (var file = new FileStream(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 20))
+            using (var file = new FileStream(partial, new FileStreamOptions
+            {
+                Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.None, BufferSize = 1 << 20,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            }))
             {
                 file.Write(new byte[(sizeof(StoreHead) + StoredBlock.Alignment - 1) / StoredBlock.Alignment * StoredBlock.Alignment]);
                 byte[] page = new byte[GuestFrames.PageSize];

@@ -16,7 +16,7 @@ internal readonly record struct NotedTranslation(BlockMode Mode, int Offset, ulo
 internal sealed class TranslationJournal : IDisposable
 {
     /// <summary>A guest that makes code for ever fills no disk.</summary>
-    private const int MostBytes = 64 << 20;
+    public const int MostBytes = 64 << 20;
 
     private const int EntryFlag = 0x80, HeadBytes = 12, ExtentBytes = 4, BufferBytes = 64 << 10;
 
@@ -31,7 +31,11 @@ internal sealed class TranslationJournal : IDisposable
     {
         try
         {
-            return new TranslationJournal(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, BufferBytes));
+            return new TranslationJournal(new FileStream(path, new FileStreamOptions
+            {
+                Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.Read, BufferSize = BufferBytes,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            }));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -66,7 +66,7 @@ internal sealed unsafe class TranslationStore : IDisposable
             Span<byte> bytes = new(&head, sizeof(StoreHead));
             if (RandomAccess.Read(file, bytes, 0) == sizeof(StoreHead) && head.Mark == StoreHead.Magic
                 && new ReadOnlySpan<byte>(head.Identity, StoreHead.IdentityBytes).SequenceEqual(Identity(options))
-                && head.Entries is > 0 and <= 1 << 24 && (head.Entries & (head.Entries - 1)) == 0
+                && head.Entries is > 0 and <= 1 << 24 && (head.Entries & (head.Entries - 1)) == 0 && head.Index >= sizeof(StoreHead)
                 && RandomAccess.GetLength(file) == head.Index + head.Entries * sizeof(ulong))
             {
                 ulong[] index = GC.AllocateUninitializedArray<ulong>((int)head.Entries);
@@ -137,11 +137,16 @@ internal sealed unsafe class TranslationStore : IDisposable
     {
         uint hash = Hash(mode, offset, pageVa, page);
         uint mask = (uint)_index.Length - 1;
-        for (uint at = hash & mask; _index[at] != 0; at = (at + 1) & mask)
+        for (uint n = 0; n <= mask; n++)
         {
-            if ((uint)(_index[at] >> 32) == hash)
+            ulong entry = _index[(hash + n) & mask];
+            if (entry == 0)
             {
-                ReadOnlySpan<byte> record = Read((long)(uint)_index[at] * StoredBlock.Alignment);
+                break;
+            }
+            if ((uint)(entry >> 32) == hash)
+            {
+                ReadOnlySpan<byte> record = Read((long)(uint)entry * StoredBlock.Alignment);
                 if (!record.IsEmpty)
                 {
                     ref readonly StoredBlock head = ref StoredBlock.Of(record);
@@ -170,8 +175,7 @@ internal sealed unsafe class TranslationStore : IDisposable
         if (_pieceAt < 0 || start < 0 || start + sizeof(StoredBlock) > _pieceBytes
             || start + StoredBlock.Of(_piece.AsSpan(start)).Bytes > _pieceBytes)
         {
-            _pieceAt = at;
-            _pieceBytes = at < _end ? RandomAccess.Read(_file, _piece.AsSpan(0, (int)Math.Min(PieceBytes, _end - at)), at) : 0;
+            ReadPiece(at);
             start = 0;
         }
         if (start + sizeof(StoredBlock) > _pieceBytes)
@@ -181,6 +185,19 @@ internal sealed unsafe class TranslationStore : IDisposable
         ReadOnlySpan<byte> rest = _piece.AsSpan(start, _pieceBytes - start);
         int bytes = StoredBlock.Of(rest).Bytes;
         return bytes >= sizeof(StoredBlock) && bytes <= rest.Length && StoredBlock.IsWhole(rest[..bytes]) ? rest[..bytes] : default;
+    }
+
+    private void ReadPiece(long at)
+    {
+        (_pieceAt, _pieceBytes) = (at, 0);
+        try
+        {
+            _pieceBytes = at < _end ? RandomAccess.Read(_file, _piece.AsSpan(0, (int)Math.Min(PieceBytes, _end - at)), at) : 0;
+        }
+        catch (IOException)
+        {
+            // A bad place of the disk: translated anew.
+        }
     }
 
     public void Dispose() => _file.Dispose();
