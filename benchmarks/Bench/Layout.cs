@@ -19,6 +19,7 @@ internal sealed record Layout(
         string diskWork = Path.Combine(cache, "bench", $"run-{Environment.ProcessId}");
         Directory.CreateDirectory(work);
         Directory.CreateDirectory(diskWork);
+        Directory.CreateDirectory(Path.Combine(diskWork, "translations"));
         Directory.CreateDirectory(output);
         Environment.SetEnvironmentVariable("RYOKAN_RUNTIME_DIR", Path.Combine(work, "run"));
         Environment.SetEnvironmentVariable("RYOKAN_STATE_DIR", Path.Combine(diskWork, "state"));

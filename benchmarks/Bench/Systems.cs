@@ -95,8 +95,7 @@ internal sealed class RyokanSystem(
     /// <summary>What guests before had to translate is put away by a process behind them, which is not to disturb.</summary>
     private void AwaitTranslations()
     {
-        for (long start = Stopwatch.GetTimestamp(); Directory.Exists(translations)
-            && Directory.EnumerateFiles(translations, "*.journal").Any(); Thread.Sleep(20))
+        for (long start = Stopwatch.GetTimestamp(); Directory.EnumerateFiles(translations, "*.journal").Any(); Thread.Sleep(20))
         {
             if (Stopwatch.GetElapsedTime(start) > _translationLimit)
             {
