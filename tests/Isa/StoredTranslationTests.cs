@@ -81,13 +81,14 @@ public sealed class StoredTranslationTests : IDisposable
         {
             bad[random.Next(bad.Length)] ^= (byte)(1 << random.Next(8));
         }
-        good.AsSpan(0, 64).CopyTo(bad); // which would have it refused as a whole
+        const int headBytes = 1056;
+        good.AsSpan(0, headBytes).CopyTo(bad); // which would have it refused as a whole
         File.WriteAllBytes(Store, bad);
         Assert.True(RestOf(FromStore) > 0);
-        bad.AsSpan(64).Fill(0xff);
+        bad.AsSpan(headBytes).Fill(0xff);
         File.WriteAllBytes(Store, bad);
         Assert.True(RestOf(FromStore) > 0);
-        foreach (int length in (int[])[0, 1, 63, 64, good.Length / 2, good.Length - 1])
+        foreach (int length in (int[])[0, 1, headBytes - 1, headBytes, good.Length / 2, good.Length - 1])
         {
             File.WriteAllBytes(Store, good[..length]);
             Assert.True(RestOf(FromStore) > 0);

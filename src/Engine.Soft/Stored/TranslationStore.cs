@@ -4,7 +4,7 @@ using System.IO;
 using System.Linq;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.GuestMemory;
@@ -16,11 +16,11 @@ namespace Ryokan.Engine.Soft.Stored;
 internal unsafe struct StoreHead
 {
     public const ulong Magic = 0x31534e4152545952; // "RYTRANS1"
-    public const int IdentityBytes = 32;
+    public const int IdentityBytes = 1024;
 
     public ulong Mark;
 
-    /// <summary>Of the program, the options and the host's processor.</summary>
+    /// <summary>Of the program, the options and the host's processor: text.</summary>
     public fixed byte Identity[IdentityBytes];
 
     /// <summary>Where the index begins, and its entries: a power of two.</summary>
@@ -97,12 +97,14 @@ internal sealed unsafe class TranslationStore : IDisposable
         return null;
     }
 
-    /// <summary>What a translation depends on beside guest code.</summary>
+    /// <summary>What a translation depends on beside guest code, as the head has it: not a digest, for which a domain would load a library of 8 MB.</summary>
     public static byte[] Identity(SoftEngineOptions options)
     {
         string text = $"{typeof(TranslationStore).Module.ModuleVersionId} {typeof(Iced.Intel.Decoder).Module.ModuleVersionId} "
             + $"{sizeof(Site)} {options with { DumpFolder = null, Store = null, Journal = null, CodeCacheMegabytes = 0 }} {HostCpuid.Fingerprint}";
-        return SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text));
+        byte[] identity = new byte[StoreHead.IdentityBytes];
+        Encoding.ASCII.GetBytes(text, identity);
+        return identity;
     }
 
     /// <summary>Bytes of code that the index goes by.</summary>
