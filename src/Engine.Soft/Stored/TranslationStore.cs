@@ -97,7 +97,7 @@ internal sealed unsafe class TranslationStore : IDisposable
         return null;
     }
 
-    /// <summary>What a translation depends on beside guest code, as the head has it: not a digest, for which a domain would load a library of 8 MB.</summary>
+    /// <summary>What a translation depends on beside guest code, as the head has it: not a digest, for which each domain would load the system's library for cryptography.</summary>
     public static byte[] Identity(SoftEngineOptions options)
     {
         string text = $"{typeof(TranslationStore).Module.ModuleVersionId} {typeof(Iced.Intel.Decoder).Module.ModuleVersionId} "
