@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -39,36 +38,18 @@ internal sealed class DomainProcess(int id)
         return null;
     }
 
-    /// <summary>
-    /// Bytes resident in the process that are not guest RAM, which is its largest writable mapping; null when the
-    /// process is gone.
-    /// </summary>
+    /// <summary>Bytes resident in the process that are not guest RAM; null when the process is gone.</summary>
     public long? ResidentBeyondGuestRam()
     {
-        List<(long Size, long Resident)> mappings = [];
-        long size = 0;
-        bool writable = false;
-        foreach (string[] words in Read($"/proc/{id}/smaps").Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)))
+        try
         {
-            switch (words[0])
-            {
-                case "Size:":
-                    size = writable ? Kibibytes(words[1]) : 0;
-                    break;
-                case "Rss:":
-                    mappings.Add((size, Kibibytes(words[1])));
-                    break;
-                case [.., not ':']:
-                    writable = words[1] == "rw-p";
-                    break;
-            }
+            return ProcessMemory.Of(id).Rest;
         }
-
-        return mappings.Count > 0 ? (mappings.Sum(m => m.Resident) - mappings.MaxBy(m => m.Size).Resident) * 1024 : null;
+        catch (Exception e) when (e is IOException or InvalidOperationException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
-
-    private static long Kibibytes(string number) => long.Parse(number, CultureInfo.InvariantCulture);
 
     /// <summary>User and system time of all its threads so far; null when the process is gone.</summary>
     public double? CpuSeconds()

@@ -69,7 +69,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         Note($"  {group.Name}: {system.Name}");
         using ConsoleProcess process = system.Start(group.Guest(layout.Images));
         using CancellationTokenSource end = new();
-        Thread? sampler = system == _ryokan ? StartSampler(group, _ryokan!.LastGuestName, end.Token) : null;
+        Thread? sampler = system == _ryokan ? StartSampler(group, _ryokan.LastGuestName, end.Token) : null;
         int? status = process.WaitForExit(_groupLimit);
         end.Cancel();
         sampler?.Join();
@@ -162,7 +162,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         if (guest.WaitForLine(FirstUserLine, _bootLimit) is null || DomainProcess.Find(layout.Xm, name) is not { } domain)
         {
             samples.Problems.Add("idle: the guest did not come up, or its process was not found");
-            Destroy(name);
+            _ryokan.Destroy();
             return;
         }
 
@@ -185,7 +185,7 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
             MeasureList(name);
         }
 
-        Destroy(name);
+        _ryokan.Destroy();
     }
 
     private void MeasureList(string guestName)
@@ -202,11 +202,5 @@ internal sealed class Runner(Options options, Layout layout, Samples samples)
         {
             samples.Problems.Add($"xm list failed or did not show {guestName}");
         }
-    }
-
-    private void Destroy(string name)
-    {
-        using ConsoleProcess destroy = new(layout.Xm, ["destroy", name]);
-        destroy.WaitForExit(_bootLimit);
     }
 }

@@ -12,21 +12,20 @@ internal static class EngineFactory
     /// <summary>Environment variable: folder for the engine's translations and counters, written when the domain ends.</summary>
     private const string DumpVariable = "RYOKAN_ENGINE_DUMP";
 
-    private const string Default = "default";
-
     /// <exception cref="OperatorException">no variant of engine options has the name that is wanted</exception>
     public static Func<GuestFrames, HypervisorHole, IEngine> For(GuestSpec spec)
     {
-        string wanted = spec.EngineVariant ?? Default;
+        string wanted = spec.EngineVariant ?? "default";
         foreach ((string name, SoftEngineOptions options) in SoftEngineOptions.Variants)
         {
             if (name == wanted)
             {
-                SoftEngineOptions chosen = options with { DumpFolder = Environment.GetEnvironmentVariable(DumpVariable) };
-                if (wanted == Default)
+                SoftEngineOptions chosen = options with
                 {
-                    chosen = chosen with { Store = spec.TranslationStore, Journal = spec.TranslationJournal };
-                }
+                    DumpFolder = Environment.GetEnvironmentVariable(DumpVariable),
+                    Store = spec.TranslationStore,
+                    Journal = spec.TranslationJournal,
+                };
                 return (frames, hole) => new SoftEngine(frames, hole, chosen);
             }
         }

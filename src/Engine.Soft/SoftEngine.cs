@@ -121,7 +121,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
                 {
                     ProtectCode(caller, secondFrame);
                 }
-                block = _translator.Translate(key, pageVa, secondFrame, 0, byCache);
+                block = Translate(key, pageVa, secondFrame, byCache);
                 Debug.Require(block != null, "code cache too small for one block");
             }
             if (_blocks.Add(block) is { } displaced)

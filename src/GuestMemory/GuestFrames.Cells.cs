@@ -12,12 +12,6 @@ namespace Ryokan.GuestMemory;
 /// </summary>
 public sealed unsafe partial class GuestFrames
 {
-    /// <summary>
-    /// madvise(2): MADV_DONTNEED frees private pages, MADV_REMOVE shared ones and the range of the file behind them;
-    /// MADV_DONTFORK keeps a child of ours from sharing pages that the host's kernel is reading into.
-    /// </summary>
-    private const int MadviseDontNeed = 4, MadviseRemove = 9, MadviseDontFork = 10, MadviseHugePage = 14;
-
     public ref byte ByteAt(long index, int offset) => ref *Cell(index, offset, 1);
 
     /// <summary>A 32-bit cell; <paramref name="offset"/> must be a multiple of 4.</summary>
@@ -44,7 +38,7 @@ public sealed unsafe partial class GuestFrames
 
     /// <summary>Gives a frame's memory back to the host; it reads as zero afterwards. False when the host refuses.</summary>
     public bool Discard(long index) =>
-        Libc.Madvise((nint)Cell(index, 0, 1), PageSize, _fd < 0 ? MadviseDontNeed : MadviseRemove) == 0;
+        Libc.Madvise((nint)Cell(index, 0, 1), PageSize, _fd < 0 ? Libc.MadviseDontNeed : Libc.MadviseRemove) == 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private byte* Cell(long index, int offset, int size)

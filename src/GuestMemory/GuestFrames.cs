@@ -80,8 +80,8 @@ public sealed unsafe partial class GuestFrames : IDisposable
         _base = Map(_length, _fd, shared ? Libc.MapShared : Libc.MapPrivate | Libc.MapAnonymous);
         if (!shared)
         {
-            _ = Libc.Madvise((nint)_base, _length, MadviseHugePage); // a host without them does without
-            if (Libc.Madvise((nint)_base, _length, MadviseDontFork) != 0)
+            _ = Libc.Madvise((nint)_base, _length, Libc.MadviseHugePage); // a host without them does without
+            if (Libc.Madvise((nint)_base, _length, Libc.MadviseDontFork) != 0)
             {
                 throw new InvalidOperationException(
                     $"guest memory: madvise of {_length} bytes: errno {Marshal.GetLastPInvokeError()}");

@@ -8,6 +8,12 @@ public static unsafe partial class Libc
     public const int ProtNone = 0, ProtRead = 1, ProtWrite = 2, ProtExec = 4;
     public const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000;
 
+    /// <summary>
+    /// madvise(2): DONTNEED frees private pages, REMOVE shared ones and the range of the file behind them; DONTFORK keeps a
+    /// child of ours from sharing pages that the host's kernel is reading into; HUGEPAGE fails on hosts that have none.
+    /// </summary>
+    public const int MadviseDontNeed = 4, MadviseRemove = 9, MadviseDontFork = 10, MadviseHugePage = 14;
+
     /// <summary>mmap(2); returns -1 on failure with the last P/Invoke error set.</summary>
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     public static partial nint Mmap(nint address, nuint length, int protection, int flags, int fd, long offset);

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text.RegularExpressions;
+using Ryokan.Bench;
 using Xunit;
 
 namespace Ryokan.Host.Tests;
@@ -29,31 +30,8 @@ public sealed class SettingsTests : IDisposable
         Regex.Match(_host.Must("list", "-l", "g"), "\"processId\":(\\d+)").Groups[1].Value,
         CultureInfo.InvariantCulture);
 
-    /// <summary>MiB of guest memory that the host spends: what is resident of the process's largest writable mapping.</summary>
-    private static long HostMiB(int process)
-    {
-        long largest = 0, resident = 0;
-        bool writable = false, isLargest = false;
-        foreach (string line in File.ReadLines($"/proc/{process}/smaps"))
-        {
-            string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-            if (!words[0].EndsWith(':'))
-            {
-                writable = words[1] == "rw-p";
-            }
-            else if (words[0] == "Size:")
-            {
-                long kib = long.Parse(words[1], CultureInfo.InvariantCulture);
-                isLargest = writable && kib > largest;
-                largest = isLargest ? kib : largest;
-            }
-            else if (words[0] == "Rss:" && isLargest)
-            {
-                resident = long.Parse(words[1], CultureInfo.InvariantCulture);
-            }
-        }
-        return resident >> 10;
-    }
+    /// <summary>MiB of guest memory that the host spends.</summary>
+    private static long HostMiB(int process) => ProcessMemory.Of(process).GuestRam >> 20;
 
     private void AwaitMemory(string mib) =>
         HostUnderTest.Await($"{mib} MiB in xm list", () => _host.List()[0][2] == mib);

@@ -81,7 +81,7 @@ public sealed class StoredTranslationTests : IDisposable
         {
             bad[random.Next(bad.Length)] ^= (byte)(1 << random.Next(8));
         }
-        const int headBytes = 1056;
+        const int headBytes = 1048;
         good.AsSpan(0, headBytes).CopyTo(bad); // which would have it refused as a whole
         File.WriteAllBytes(Store, bad);
         Assert.True(RestOf(FromStore) > 0);
@@ -95,6 +95,21 @@ public sealed class StoredTranslationTests : IDisposable
         }
         File.Delete(Store);
         Assert.True(RestOf(FromStore) > 0);
+    }
+
+    [Fact]
+    public void A_store_does_not_grow_without_end()
+    {
+        const long most = 1 << 20;
+        long made = Make();
+        Assert.True(new FileInfo(Store).Length > most);
+        for (int round = 0; round < 3; round++)
+        {
+            long all = StoreBuilder.Build(Journal, Store, new SoftEngineOptions(), most).All;
+            Assert.InRange(all, 100, made - 1);
+            Assert.InRange(new FileInfo(Store).Length, most / 4, most);
+        }
+        RunCases(FromStore);
     }
 
     [Fact]

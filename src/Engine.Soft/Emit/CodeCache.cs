@@ -18,9 +18,6 @@ internal sealed unsafe class CodeCache : IDisposable
     private byte* _floor;
     private byte* _next;
 
-    /// <summary>MADV_HUGEPAGE (madvise(2)): large programs jump about in megabytes of code.</summary>
-    private const int MadviseHugePage = 14;
-
     public byte* Start { get; }
     public byte* End => Start + _bytes;
     public byte* Next => _next;
@@ -37,7 +34,7 @@ internal sealed unsafe class CodeCache : IDisposable
                 $"code cache: mmap of {megabytes} MiB read-write-execute: errno {Marshal.GetLastPInvokeError()}");
         }
         Start = _floor = _next = (byte*)(((nuint)_mapping + HugePage - 1) & ~(HugePage - 1));
-        _ = Libc.Madvise((nint)Start, _bytes, MadviseHugePage); // a host without them does without
+        _ = Libc.Madvise((nint)Start, _bytes, Libc.MadviseHugePage); // large programs jump about in megabytes of code
     }
 
     /// <summary>What has been handed out so far is permanent: <see cref="Clear"/> keeps it.</summary>

@@ -11,16 +11,23 @@ namespace Ryokan.Engine.Soft.Stored;
 /// <summary>Adds to a store what a journal notes, by translating it: the journal is a guest's word, the store is ours.</summary>
 public static unsafe class StoreBuilder
 {
-    /// <summary>A store that would become larger loses the older half of what it has; what is still needed comes back by the next journal.</summary>
+    /// <summary>
+    /// A store that would become larger loses the older half of what it has, and what of a journal does not fit then is left out; what is still needed
+    /// comes back by the next journal.
+    /// </summary>
     private const long MostBytes = 256 << 20;
+
+    /// <summary>Most bytes of the index for one translation: of its entries, a power of two, at least a quarter is used.</summary>
+    private const int IndexBytes = 4 * sizeof(ulong);
 
     /// <summary>Bytes of a store for one of a journal, about.</summary>
     private const long Growth = 8;
 
     /// <summary>Makes a new store of the old one, if any, and the journal, and puts it in the old one's place.</summary>
+    /// <param name="mostBytes">of the store</param>
     /// <returns>translations added, and all of them</returns>
     /// <exception cref="IOException">the journal cannot be read or the store not be written; it is as it was then</exception>
-    public static (long Added, long All) Build(string journalPath, string storePath, SoftEngineOptions options)
+    public static (long Added, long All) Build(string journalPath, string storePath, SoftEngineOptions options, long mostBytes = MostBytes)
     {
         if (new FileInfo(journalPath).Length > TranslationJournal.MostBytes)
         {
@@ -43,17 +50,17 @@ public static unsafe class StoreBuilder
                 UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
             }))
             {
-                file.Write(new byte[(sizeof(StoreHead) + StoredBlock.Alignment - 1) / StoredBlock.Alignment * StoredBlock.Alignment]);
+                file.Write(new byte[sizeof(StoreHead)]);
                 byte[] page = new byte[GuestFrames.PageSize];
                 if (old != null)
                 {
                     long[] places = old.Places();
-                    long room = MostBytes - journal.Length * Growth;
+                    long room = mostBytes - journal.Length * Growth;
                     foreach (long at in places.AsSpan(new FileInfo(storePath).Length < room ? 0 : places.Length / 2))
                     {
                         if (old.Read(at) is { IsEmpty: false } record)
                         {
-                            Append(file, index, seen, record);
+                            Append(file, index, seen, record, mostBytes);
                         }
                     }
                 }
@@ -63,7 +70,7 @@ public static unsafe class StoreBuilder
                     ReadOnlySpan<byte> record = translator.Record(noted, page);
                     if (record.Length is > 0 and <= TranslationStore.MostRecordBytes)
                     {
-                        added += Append(file, index, seen, record) ? 1 : 0;
+                        added += Append(file, index, seen, record, mostBytes) ? 1 : 0;
                     }
                 }
                 WriteIndex(file, index, options);
@@ -78,11 +85,12 @@ public static unsafe class StoreBuilder
         return (added, index.Count);
     }
 
-    /// <summary>Adds a record; false when it is there already: what is made of the same bytes is the same.</summary>
-    private static bool Append(Stream file, List<ulong> index, HashSet<ulong> seen, ReadOnlySpan<byte> record)
+    /// <summary>Adds a record; false when there is no room, or it is there already: what is made of the same bytes is the same.</summary>
+    private static bool Append(Stream file, List<ulong> index, HashSet<ulong> seen, ReadOnlySpan<byte> record, long mostBytes)
     {
         ref readonly StoredBlock head = ref StoredBlock.Of(record);
-        if (!seen.Add((ulong)head.Hash << 32 | head.Checksum))
+        bool fits = file.Position + record.Length + (index.Count + 1L) * IndexBytes <= mostBytes;
+        if (!fits || !seen.Add((ulong)head.Hash << 32 | head.Checksum))
         {
             return false;
         }
@@ -108,7 +116,7 @@ public static unsafe class StoreBuilder
             }
             table[at] = entry;
         }
-        StoreHead head = new() { Mark = StoreHead.Magic, Index = file.Position, Entries = entries, Blocks = index.Count };
+        StoreHead head = new() { Mark = StoreHead.Magic, Index = file.Position, Entries = entries };
         TranslationStore.Identity(options).CopyTo(new Span<byte>(head.Identity, StoreHead.IdentityBytes));
         file.Write(MemoryMarshal.AsBytes(table.AsSpan()));
         file.Position = 0;

@@ -25,8 +25,6 @@ internal unsafe struct StoreHead
 
     /// <summary>Where the index begins, and its entries: a power of two.</summary>
     public long Index, Entries;
-
-    public long Blocks;
 }
 
 /// <summary>
@@ -50,10 +48,8 @@ internal sealed unsafe class TranslationStore : IDisposable
     /// <summary>Largest record that is kept.</summary>
     public const int MostRecordBytes = 32 << 10;
 
-    public long Blocks { get; }
-
     private TranslationStore(SafeFileHandle file, ulong[] index, in StoreHead head) =>
-        (_file, _index, _end, Blocks) = (file, index, head.Index, head.Blocks);
+        (_file, _index, _end) = (file, index, head.Index);
 
     /// <summary>Opens a store; null when there is none, or it is of another program, processor or set of options, or damaged.</summary>
     public static TranslationStore? TryOpen(string path, SoftEngineOptions options)

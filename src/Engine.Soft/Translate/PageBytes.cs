@@ -34,7 +34,7 @@ internal sealed class PageBytes
     {
         get
         {
-            int first = Array.FindIndex(_words, w => w != 0), last = Array.FindLastIndex(_words, w => w != 0);
+            int first = _words.AsSpan().IndexOfAnyExcept(0UL), last = _words.AsSpan().LastIndexOfAnyExcept(0UL);
             return first < 0 ? (0, 0) : (first * WordBits + BitOperations.TrailingZeroCount(_words[first]),
                 last * WordBits + WordBits - BitOperations.LeadingZeroCount(_words[last]));
         }
