@@ -280,7 +280,17 @@ internal sealed unsafe partial class Translator
         switch (instruction.FlowControl)
         {
             case FlowControl.ConditionalBranch:
-                return _options.Superblocks && ++branches < MaxBranches && !Is16BitBranch(instruction);
+                if (!_options.Superblocks || ++branches >= MaxBranches || Is16BitBranch(instruction))
+                {
+                    return false;
+                }
+                if (instruction.IsJccShortOrNear && Target(instruction) < next - instruction.Length && MayTurnBack(Target(instruction)))
+                {
+                    _turned[_count - 1] = true; // the end of a loop whose beginning is elsewhere: taken, most often
+                    _turnsBack = _count;
+                    next = (int)Target(instruction);
+                }
+                return true;
             case FlowControl.UnconditionalBranch when _options.Superblocks && IsNear(instruction):
                 long target = Target(instruction);
                 if (++branches >= MaxBranches || !IsInPage(target))
@@ -289,7 +299,7 @@ internal sealed unsafe partial class Translator
                 }
                 if (target <= next - instruction.Length)
                 {
-                    if (_turnsBack != int.MaxValue || IsDecoded((int)target))
+                    if (!MayTurnBack(target))
                     {
                         return false;
                     }
@@ -314,6 +324,8 @@ internal sealed unsafe partial class Translator
 
     private bool OwesPoll => _now >= _turnsBack;
 
+    private bool MayTurnBack(long target) => _turnsBack == int.MaxValue && IsInPage(target) && !IsDecoded((int)target);
+
     private bool IsDecoded(int position)
     {
         for (int n = 0; n < _count; n++)
@@ -333,7 +345,7 @@ internal sealed unsafe partial class Translator
     private bool StartsRound(in Instruction i) => _options.Unrolling && _options.Superblocks
         && (_key.Mode & (BlockMode.Ungrouped | BlockMode.SingleStep)) == 0
         && (i.IsJccShortOrNear || i.IsJmpShortOrNear) && IsNear(i) && Target(i) == _key.Offset
-        && _rounds < MaxRounds && _count + _count / _rounds <= MaxUnrolled;
+        && _turnsBack == int.MaxValue && _rounds < MaxRounds && _count + _count / _rounds <= MaxUnrolled;
 
     private static bool Is16BitBranch(in Instruction i) => i.GetOpKind(0) == OpKind.NearBranch16;
 
