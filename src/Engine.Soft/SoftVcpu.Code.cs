@@ -276,8 +276,8 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     /// <summary>
-    /// After a flush: kernel code rarely moves, so its jump cache is kept when every page is where it was. There are some hundred pages, in
-    /// few tables.
+    /// After a flush: kernel code rarely moves, so its jump cache is kept, but for the pages that are not where they were: modules come and go.
+    /// There are some hundred pages, in few tables.
     /// </summary>
     private void VerifyKernelCode()
     {
@@ -296,16 +296,10 @@ internal sealed unsafe partial class SoftVcpu
             }
             if (!_engine.Walker.IsExecutable(tables[n], page, frame))
             {
-                ForgetKernelCode();
-                return;
+                _movedKernelCode.Add(page);
             }
         }
-    }
-
-    private void ForgetKernelCode()
-    {
-        _kernelCode.Clear();
-        ClearJumps(true);
+        ForgetMovedKernelCode();
     }
 
     private void FlushCodePage(ulong page)
@@ -317,8 +311,41 @@ internal sealed unsafe partial class SoftVcpu
         if (_kernelCode.TryGetValue(page, out long frame)
             && !_engine.Walker.IsExecutable(_engine.Walker.LastTable(_kernelRoot, page), page, frame))
         {
-            ForgetKernelCode();
+            _movedKernelCode.Add(page);
+            ForgetMovedKernelCode();
         }
+    }
+
+    /// <summary>Pages of kernel code that are not where they were, while their jump-cache entries are looked for.</summary>
+    private readonly HashSet<ulong> _movedKernelCode = [];
+
+    private void ForgetMovedKernelCode()
+    {
+        if (_movedKernelCode.Count == 0)
+        {
+            return;
+        }
+        foreach (ulong page in _movedKernelCode)
+        {
+            _kernelCode.Remove(page);
+        }
+        foreach (int index in _kernelFilled)
+        {
+            ulong* entry = JumpEntry(true, index);
+            if (_movedKernelCode.Contains((0 - TagOf(entry)) & ~0xfffUL))
+            {
+                EmptyJump(true, entry, VcpuArea.ForgottenJump);
+            }
+        }
+        foreach (int index in _kernelFilled2)
+        {
+            ulong* second = (ulong*)(_area + VcpuArea.KernelJumps2 + index * 16);
+            if (_movedKernelCode.Contains((0 - second[0]) & ~0xfffUL))
+            {
+                second[0] = VcpuArea.ForgottenJump;
+            }
+        }
+        _movedKernelCode.Clear();
     }
 
     /// <summary>Drops jump-cache entries that lead to a retired block. The entry of user code looks for itself, wherever it is mapped.</summary>
@@ -332,12 +359,12 @@ internal sealed unsafe partial class SoftVcpu
         ulong* first = JumpEntry(true, JumpIndex(va));
         if (TagOf(first) == 0 - va)
         {
-            EmptyJump(true, first, VcpuArea.EmptyJump - 2); // stays in the list of filled ones, matches nothing
+            EmptyJump(true, first, VcpuArea.ForgottenJump);
         }
         ulong* second = (ulong*)(_area + VcpuArea.KernelJumps2 + Jump2Index(Jump2Key(block)) * 16);
         if (second[0] == 0 - va)
         {
-            second[0] = VcpuArea.EmptyJump - 2;
+            second[0] = VcpuArea.ForgottenJump;
         }
     }
 }

@@ -51,6 +51,9 @@ internal static class VcpuArea
     /// <summary>Tag of an empty jump-cache entry: no canonical address.</summary>
     public const ulong EmptyJump = 0x8000_0000_0000_0001;
 
+    /// <summary>Tag of one that was taken out: it stays in the list of filled ones and matches nothing.</summary>
+    public const ulong ForgottenJump = EmptyJump - 2;
+
     /// <summary>The C# view of the block's head.</summary>
     [StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
     public unsafe struct Head
