@@ -38,12 +38,26 @@ internal sealed unsafe class TranslationStore : IDisposable
     private readonly SafeFileHandle _file;
     private readonly long _end;
 
-    /// <summary>A piece of the file: translations that were made one after the other are needed so again.</summary>
-    private readonly byte[] _piece = GC.AllocateUninitializedArray<byte>(PieceBytes);
-    private long _pieceAt = -1;
-    private int _pieceBytes;
+    /// <summary>
+    /// Pieces of the file: translations that were made one after the other are needed so again, but kernel and programs take turns, each
+    /// somewhere else.
+    /// </summary>
+    private readonly Piece[] _pieces = new Piece[MostPieces];
+    private long _reads;
 
-    public const int PieceBytes = 128 << 10;
+    private struct Piece
+    {
+        public byte[]? Bytes;
+        public long At;
+        public int Length;
+
+        /// <summary>Number of the look-up that used it last.</summary>
+        public long Used;
+    }
+
+    private const int MostPieces = 16;
+
+    public const int PieceBytes = 64 << 10;
 
     /// <summary>Largest record that is kept.</summary>
     public const int MostRecordBytes = 32 << 10;
@@ -166,31 +180,54 @@ internal sealed unsafe class TranslationStore : IDisposable
         return places;
     }
 
-    /// <summary>The record at a place of the file; empty when it is damaged.</summary>
+    /// <summary>The record at a place of the file, good until the next look-up; empty when it is damaged.</summary>
     public ReadOnlySpan<byte> Read(long at)
     {
-        int start = (int)Math.Clamp(at - _pieceAt, -1, PieceBytes);
-        if (_pieceAt < 0 || start < 0 || start + sizeof(StoredBlock) > _pieceBytes
-            || start + StoredBlock.Of(_piece.AsSpan(start)).Bytes > _pieceBytes)
+        ref Piece piece = ref PieceWith(at);
+        piece.Used = ++_reads;
+        ReadOnlySpan<byte> record = RecordIn(piece, at);
+        return !record.IsEmpty && StoredBlock.IsWhole(record) ? record : default;
+    }
+
+    /// <summary>A piece that has the record at a place of the file; when there is none, the one that was used longest ago is filled from there.</summary>
+    private ref Piece PieceWith(long at)
+    {
+        ref Piece oldest = ref _pieces[0];
+        foreach (ref Piece piece in _pieces.AsSpan())
         {
-            ReadPiece(at);
-            start = 0;
+            if (!RecordIn(piece, at).IsEmpty)
+            {
+                return ref piece;
+            }
+            if (piece.Used < oldest.Used)
+            {
+                oldest = ref piece;
+            }
         }
-        if (start + sizeof(StoredBlock) > _pieceBytes)
+        Fill(ref oldest, at);
+        return ref oldest;
+    }
+
+    /// <summary>The record at a place of the file when all of it is in a piece, else empty.</summary>
+    private static ReadOnlySpan<byte> RecordIn(in Piece piece, long at)
+    {
+        long start = at - piece.At;
+        if (start < 0 || start + sizeof(StoredBlock) > piece.Length)
         {
             return default;
         }
-        ReadOnlySpan<byte> rest = _piece.AsSpan(start, _pieceBytes - start);
+        ReadOnlySpan<byte> rest = piece.Bytes.AsSpan((int)start, piece.Length - (int)start);
         int bytes = StoredBlock.Of(rest).Bytes;
-        return bytes >= sizeof(StoredBlock) && bytes <= rest.Length && StoredBlock.IsWhole(rest[..bytes]) ? rest[..bytes] : default;
+        return bytes >= sizeof(StoredBlock) && bytes <= rest.Length ? rest[..bytes] : default;
     }
 
-    private void ReadPiece(long at)
+    private void Fill(ref Piece piece, long at)
     {
-        (_pieceAt, _pieceBytes) = (at, 0);
+        piece.Bytes ??= GC.AllocateUninitializedArray<byte>(PieceBytes);
+        (piece.At, piece.Length) = (at, 0);
         try
         {
-            _pieceBytes = at < _end ? RandomAccess.Read(_file, _piece.AsSpan(0, (int)Math.Min(PieceBytes, _end - at)), at) : 0;
+            piece.Length = at < _end ? RandomAccess.Read(_file, piece.Bytes.AsSpan(0, (int)Math.Min(PieceBytes, _end - at)), at) : 0;
         }
         catch (IOException)
         {
