@@ -138,7 +138,7 @@ internal sealed unsafe partial class SoftVcpu
         }
         int offset = (int)(rip & 0xfff);
         long second = -1;
-        if (offset > 4096 - 15 && _engine.CrossesPage(frame, offset, mode)
+        if (offset > 4096 - Translator.LongestInstruction && _engine.CrossesPage(frame, offset, mode)
             && !TryCodePage((rip | 0xfff) + 1, kernel, out second, out fault))
         {
             return null;
@@ -332,7 +332,7 @@ internal sealed unsafe partial class SoftVcpu
         foreach (int index in _kernelFilled)
         {
             ulong* entry = JumpEntry(true, index);
-            if (_movedKernelCode.Contains((0 - TagOf(entry)) & ~0xfffUL))
+            if (HasMoved(0 - TagOf(entry)))
             {
                 EmptyJump(true, entry, VcpuArea.ForgottenJump);
             }
@@ -340,13 +340,17 @@ internal sealed unsafe partial class SoftVcpu
         foreach (int index in _kernelFilled2)
         {
             ulong* second = (ulong*)(_area + VcpuArea.KernelJumps2 + index * 16);
-            if (_movedKernelCode.Contains((0 - second[0]) & ~0xfffUL))
+            if (HasMoved(0 - second[0]))
             {
                 second[0] = VcpuArea.ForgottenJump;
             }
         }
         _movedKernelCode.Clear();
     }
+
+    /// <summary>Whether the page of a block has moved, or, when its first instruction may go on there, the next one.</summary>
+    private bool HasMoved(ulong va) =>
+        _movedKernelCode.Contains(va & ~0xfffUL) || _movedKernelCode.Contains((va + Translator.LongestInstruction - 1) & ~0xfffUL);
 
     /// <summary>Drops jump-cache entries that lead to a retired block. The entry of user code looks for itself, wherever it is mapped.</summary>
     internal void ForgetBlock(TranslationBlock block)

@@ -18,8 +18,8 @@ internal sealed unsafe partial class Translator
     /// <summary>True when the last translation could be one of another process: it is of one page and runs more than one instruction.</summary>
     private bool IsStorable => _high <= PageSize && (_key.Mode & BlockMode.SingleStep) == 0;
 
-    /// <summary>Bytes beyond those that a translation rests on which decide at a page's end that it ends before an instruction.</summary>
-    private const int LongestInstruction = 15;
+    /// <summary>Bytes of the longest instruction: so many beyond those that a translation rests on decide at a page's end that it ends before one.</summary>
+    public const int LongestInstruction = 15;
 
     private readonly List<Extent> _extents = [];
 

@@ -143,9 +143,12 @@ internal sealed unsafe partial class Translator
         _long = (_key.Mode & BlockMode.Long) != 0;
         _temp0Group = _temp1Group = None;
         _pendingStack = 0;
-        _rests.Clear();
-        DecodeBlock(secondFrame >= 0);
+        DecodeBlock(secondFrame >= 0, mayTurnAtBranch: true);
         _isLoop = IsLoop();
+        if (_turnsAtBranch && !_isLoop)
+        {
+            DecodeBlock(secondFrame >= 0, mayTurnAtBranch: false); // it did not come back here
+        }
         _isAwake = false;
         ComputeLiveness();
         PlanGroups();
@@ -218,8 +221,13 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Fills _code with the instructions of the superblock, following direct jumps inside the page.</summary>
-    private void DecodeBlock(bool hasSecond)
+    /// <param name="hasSecond">the next page is there, behind the first</param>
+    /// <param name="mayTurnAtBranch">a conditional branch backwards may be followed, too</param>
+    private void DecodeBlock(bool hasSecond, bool mayTurnAtBranch)
     {
+        _mayTurnAtBranch = mayTurnAtBranch;
+        _turnsAtBranch = false;
+        _rests.Clear();
         _count = 0;
         _flowsOut = true;
         _nextCrosses = false;
@@ -284,9 +292,10 @@ internal sealed unsafe partial class Translator
                 {
                     return false;
                 }
-                if (instruction.IsJccShortOrNear && Target(instruction) < next - instruction.Length && MayTurnBack(Target(instruction)))
+                if (_mayTurnAtBranch && instruction.IsJccShortOrNear && Target(instruction) < next - instruction.Length
+                    && MayTurnBack(Target(instruction)))
                 {
-                    _turned[_count - 1] = true; // the end of a loop whose beginning is elsewhere: taken, most often
+                    _turned[_count - 1] = _turnsAtBranch = true;
                     _turnsBack = _count;
                     next = (int)Target(instruction);
                 }
@@ -323,6 +332,13 @@ internal sealed unsafe partial class Translator
     private int _turnsBack;
 
     private bool OwesPoll => _now >= _turnsBack;
+
+    /// <summary>
+    /// The branch at the end of a loop whose beginning is elsewhere was followed. That pays when the way from there leads back to this block,
+    /// which then is the loop, beginning somewhere in its middle; else it would be a copy of the beginning for nothing.
+    /// </summary>
+    private bool _turnsAtBranch;
+    private bool _mayTurnAtBranch;
 
     private bool MayTurnBack(long target) => _turnsBack == int.MaxValue && IsInPage(target) && !IsDecoded((int)target);
 
