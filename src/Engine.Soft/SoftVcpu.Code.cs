@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.CompilerServices;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.X86;
@@ -22,6 +23,7 @@ internal sealed unsafe partial class SoftVcpu
 
     private BlockMode CurrentMode
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get
         {
             ref VcpuRegisters r = ref _head->Registers;
@@ -85,6 +87,7 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     /// <summary>The code of a jump-cache entry.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] // on the way of every system call
     private ulong* JumpEntry(bool kernel, int index) => (ulong*)(_area + VcpuArea.JumpTable(kernel)) + index;
 
     /// <summary>Minus the address of a jump-cache entry.</summary>
@@ -318,6 +321,7 @@ internal sealed unsafe partial class SoftVcpu
 
     /// <summary>Pages of kernel code that are not where they were, while their jump-cache entries are looked for.</summary>
     private readonly HashSet<ulong> _movedKernelCode = [];
+    private ulong _firstMoved, _lastMoved;
 
     private void ForgetMovedKernelCode()
     {
@@ -325,9 +329,11 @@ internal sealed unsafe partial class SoftVcpu
         {
             return;
         }
+        (_firstMoved, _lastMoved) = (ulong.MaxValue, 0);
         foreach (ulong page in _movedKernelCode)
         {
             _kernelCode.Remove(page);
+            (_firstMoved, _lastMoved) = (Math.Min(page, _firstMoved), Math.Max(page, _lastMoved));
         }
         foreach (int index in _kernelFilled)
         {
@@ -349,8 +355,11 @@ internal sealed unsafe partial class SoftVcpu
     }
 
     /// <summary>Whether the page of a block has moved, or, when its first instruction may go on there, the next one.</summary>
-    private bool HasMoved(ulong va) =>
-        _movedKernelCode.Contains(va & ~0xfffUL) || _movedKernelCode.Contains((va + Translator.LongestInstruction - 1) & ~0xfffUL);
+    private bool HasMoved(ulong va)
+    {
+        ulong page = va & ~0xfffUL, last = (va + Translator.LongestInstruction - 1) & ~0xfffUL;
+        return last >= _firstMoved && page <= _lastMoved && (_movedKernelCode.Contains(page) || _movedKernelCode.Contains(last));
+    }
 
     /// <summary>Drops jump-cache entries that lead to a retired block. The entry of user code looks for itself, wherever it is mapped.</summary>
     internal void ForgetBlock(TranslationBlock block)

@@ -66,12 +66,12 @@ internal sealed unsafe class TlbTable
     /// <summary>Forgets a page by where it lies on the host.</summary>
     public void RemoveHostPage(byte* hostPage)
     {
-        for (int index = 0; index < VcpuArea.TlbEntries; index++)
+        var hosts = new ReadOnlySpan<ulong>(_start + VcpuArea.TlbHost, VcpuArea.TlbEntries);
+        int index = 0;
+        while (hosts[index..].IndexOf((ulong)hostPage) is >= 0 and int distance)
         {
-            if (Host(index) == (ulong)hostPage)
-            {
-                Tag(index) = VcpuArea.EmptyTag;
-            }
+            index += distance;
+            Tag(index++) = VcpuArea.EmptyTag;
         }
     }
 
