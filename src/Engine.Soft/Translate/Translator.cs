@@ -144,11 +144,11 @@ internal sealed unsafe partial class Translator
         _temp0Group = _temp1Group = None;
         _pendingStack = 0;
         DecodeBlock(secondFrame >= 0, mayTurnAtBranch: true);
-        _isLoop = IsLoop();
-        if (_turnsAtBranch && !_isLoop)
+        if (_turnsAtBranch && !IsLoop())
         {
             DecodeBlock(secondFrame >= 0, mayTurnAtBranch: false); // it did not come back here
         }
+        _isLoop = IsLoop();
         _isAwake = false;
         ComputeLiveness();
         PlanGroups();
