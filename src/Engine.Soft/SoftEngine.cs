@@ -481,7 +481,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     {
         if (Options.DumpFolder is { } folder)
         {
-            EngineDump.Write(folder, Frames, _blocks.ById, _vcpuArray);
+            EngineDump.Write(folder, Frames, Routines, _blocks.ById, _vcpuArray);
         }
         HostSignals.Unregister(_cache);
         foreach (SoftVcpu vcpu in _vcpuArray)

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using Iced.Intel;
+using Ryokan.Engine.Soft.Emit;
 using Ryokan.Engine.Soft.Translate;
 using Ryokan.GuestMemory;
 
@@ -14,7 +15,7 @@ namespace Ryokan.Engine.Soft.Diagnostics;
 /// </summary>
 internal static unsafe class EngineDump
 {
-    public static void Write(string folder, GuestFrames frames, IReadOnlyList<TranslationBlock> blocks,
+    public static void Write(string folder, GuestFrames frames, Routines routines, IReadOnlyList<TranslationBlock> blocks,
         IReadOnlyList<SoftVcpu> vcpus)
     {
         Directory.CreateDirectory(folder);
@@ -26,6 +27,10 @@ internal static unsafe class EngineDump
             }
         }
         using StreamWriter map = new(FormattableString.Invariant($"/tmp/perf-{Environment.ProcessId}.map"));
+        foreach ((string name, nint address, int bytes) in routines.All)
+        {
+            map.WriteLine(FormattableString.Invariant($"{address:x} {bytes:x} routine_{name}"));
+        }
         using StreamWriter text = new(Path.Combine(folder, "blocks.txt"));
         foreach (TranslationBlock block in blocks)
         {

@@ -30,12 +30,12 @@ internal sealed unsafe partial class Routines
         for (int n = 0; n < _stringFills.Length; n++)
         {
             bool kernel = (n & 1) != 0, write = (n & 2) != 0;
-            _stringFills[n] = Place(a => AssembleFillForString(a, kernel, write));
+            _stringFills[n] = Place("fill-string", a => AssembleFillForString(a, kernel, write));
         }
         for (int n = 0; n < _fills.Length; n++)
         {
             bool kernel = (n & 1) != 0, write = (n & 2) != 0, flagsLive = (n & 4) != 0;
-            _fills[n] = Place(a => AssembleFill(a, kernel, write, flagsLive));
+            _fills[n] = Place(kernel ? "fill-kernel" : "fill-user", a => AssembleFill(a, kernel, write, flagsLive));
         }
     }
 

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
@@ -63,29 +64,29 @@ internal sealed unsafe partial class Routines
     {
         _cache = cache;
         _inlineFills = inlineFills;
-        Exit = Place(AssembleExit);
-        Enter = Place(AssembleEnter);
-        _kernelJumpEmpty = Place(a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
-        _kernelJumpMiss = Place(AssembleKernelJumpMiss);
-        _userJumpMiss = Place(AssembleUserJumpMiss);
-        FaultExit = Place(a => Leave(a, FaultMark));
-        SaveX87 = Place(a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
-        LoadX87 = Place(AssembleLoadX87);
-        EnterMmx = Place(a => { a.movd(eax, mm0); a.ret(); });
-        WakeBeyondAvx = Place(AssembleWake);
-        ReadTsc = Place(a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
+        Exit = Place("exit", AssembleExit);
+        Enter = Place("enter", AssembleEnter);
+        _kernelJumpEmpty = Place("jump-empty", a => { a.mov(r11d, 0); Leave(a, JumpMissMark); });
+        _kernelJumpMiss = Place("jump-miss-kernel", AssembleKernelJumpMiss);
+        _userJumpMiss = Place("jump-miss-user", AssembleUserJumpMiss);
+        FaultExit = Place("fault-exit", a => Leave(a, FaultMark));
+        SaveX87 = Place("save-x87", a => { a.fxsave64(__[rdi + VcpuArea.Xsave]); a.ret(); });
+        LoadX87 = Place("load-x87", AssembleLoadX87);
+        EnterMmx = Place("enter-mmx", a => { a.movd(eax, mm0); a.ret(); });
+        WakeBeyondAvx = Place("wake", AssembleWake);
+        ReadTsc = Place("read-tsc", a => { a.rdtsc(); a.shl(rdx, 32); a.or(rax, rdx); a.ret(); });
         PlaceFills();
         for (int n = 0; n < _stacks.Length; n++)
         {
             bool ofKernel = (n & 1) != 0, aligned = (n & 2) != 0;
-            _stacks[n] = Place(a => AssembleStackRefill(a, ofKernel, aligned));
+            _stacks[n] = Place("stack-refill", a => AssembleStackRefill(a, ofKernel, aligned));
         }
         for (int n = 0; n < _splitIn.Length; n++)
         {
             bool ofKernel = (n & 1) != 0, write = (n & 2) != 0;
-            _splitIn[n] = Place(a => AssembleSplitIn(a, write ? VcpuArea.WriteTable(ofKernel) : VcpuArea.ReadTable(ofKernel)));
+            _splitIn[n] = Place("split-in", a => AssembleSplitIn(a, write ? VcpuArea.WriteTable(ofKernel) : VcpuArea.ReadTable(ofKernel)));
         }
-        SplitOut = Place(AssembleSplitOut);
+        SplitOut = Place("split-out", AssembleSplitOut);
         for (int log = 0; log < 4; log++)
         {
             foreach (bool kernel in (ReadOnlySpan<bool>)[false, true])
@@ -93,8 +94,8 @@ internal sealed unsafe partial class Routines
                 int at = log * 2 + (kernel ? 1 : 0);
                 int width = log;
                 bool mode = kernel;
-                _strings[at] = Place(a => AssembleMovs(a, width, mode));
-                _strings[8 + at] = Place(a => AssembleStos(a, width, mode));
+                _strings[at] = Place("movs", a => AssembleMovs(a, width, mode));
+                _strings[8 + at] = Place("stos", a => AssembleStos(a, width, mode));
             }
         }
     }
@@ -127,7 +128,12 @@ internal sealed unsafe partial class Routines
     /// <summary>Copies what <see cref="SplitIn"/> copied last back to where it came from. Keeps flags and all registers but the two.</summary>
     public byte* SplitOut { get; }
 
-    private byte* Place(Action<Assembler> build)
+    /// <summary>All routines: name, address and length in bytes.</summary>
+    public IReadOnlyList<(string Name, nint Address, int Bytes)> All => _all;
+
+    private readonly List<(string Name, nint Address, int Bytes)> _all = [];
+
+    private byte* Place(string name, Action<Assembler> build)
     {
         var assembler = new Assembler(64);
         build(assembler);
@@ -140,6 +146,7 @@ internal sealed unsafe partial class Routines
             throw new InvalidOperationException("code cache too small for the fixed routines");
         }
         code.CopyTo(new Span<byte>(at, code.Length));
+        _all.Add((name, (nint)at, code.Length));
         return at;
     }
 
