@@ -60,6 +60,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         _store = options.Store is { } store ? TranslationStore.TryOpen(store, options) : null;
         _journal = options.Journal is { } journal ? TranslationJournal.TryCreate(journal) : null;
         Walker = new PageWalker(frames, hole);
+        _linkedPages = new LinkedPages(Walker);
         HostSignals.Register(_cache, Routines.FaultExit);
         frames.SetObserver(this);
     }
@@ -215,13 +216,13 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         }
     }
 
-    /// <summary>Makes the jump of a link site go straight to its target.</summary>
-    internal void Link(TranslationBlock from, int siteIndex, TranslationBlock to)
+    /// <summary>Makes the jump of a link site go straight to its target, for all vCPUs.</summary>
+    internal void Link(SoftVcpu caller, TranslationBlock from, int siteIndex, TranslationBlock to)
     {
         lock (_gate)
         {
             ref Site site = ref from.Sites[siteIndex];
-            if (!from.Valid || !to.Valid || to.SecondFrame >= 0 || to.PageVa != from.PageVa
+            if (!from.Valid || !to.Valid || to.SecondFrame >= 0
                 || ((from.Key.Mode ^ to.Key.Mode) & ~BlockMode.Ungrouped) != 0 || (to.Key.Mode & BlockMode.SingleStep) != 0)
             {
                 return;
@@ -229,6 +230,10 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             if (site.Extended)
             {
                 return; // another vCPU was first, perhaps for another frame
+            }
+            if (to.PageVa != from.PageVa && !_linkedPages.TryAdd(to, caller.KernelRoot))
+            {
+                return;
             }
             AddIncoming(from, siteIndex, to);
             PatchJump(from.Code + site.Field, to.Local);
@@ -238,6 +243,57 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
                 Volatile.Write(ref *(int*)(from.Code + site.Resume), -4 * (int)to.Key.Frame);
             }
         }
+    }
+
+    /// <summary>Pages of kernel code that links from other pages lead to; guarded by the lock.</summary>
+    private readonly LinkedPages _linkedPages;
+
+    /// <summary>After a flush: links do not look where a page is, so those into pages that are not where they were are taken back.</summary>
+    internal void VerifyLinks(ulong kernelRoot)
+    {
+        lock (_gate)
+        {
+            foreach ((ulong page, long frame) in _linkedPages.TakeMoved(kernelRoot))
+            {
+                UnlinkPage(page, frame);
+            }
+        }
+    }
+
+    /// <summary>The same for one page.</summary>
+    internal void VerifyLinks(ulong kernelRoot, ulong page)
+    {
+        lock (_gate)
+        {
+            if (_linkedPages.TryTakeMoved(kernelRoot, page, out long frame))
+            {
+                UnlinkPage(page, frame);
+            }
+        }
+    }
+
+    private void UnlinkPage(ulong page, long frame)
+    {
+        foreach (TranslationBlock block in _blocks.PageOf(frame)?.Blocks ?? [])
+        {
+            if (block.PageVa == page)
+            {
+                UnlinkIncoming(block);
+            }
+        }
+    }
+
+    /// <summary>Takes back all links to a block.</summary>
+    private void UnlinkIncoming(TranslationBlock block)
+    {
+        for (int link = block.Incoming; link != TranslationBlock.NoLink;)
+        {
+            TranslationBlock from = BlockById(SiteWord.BlockOf(link));
+            ref Site site = ref from.Sites[SiteWord.SiteOf(link)];
+            link = site.NextIncoming;
+            Unlink(from, ref site);
+        }
+        block.Incoming = TranslationBlock.NoLink;
     }
 
     /// <summary>Puts a site into the list of those that jump to a block; it stays there until that is retired.</summary>
@@ -344,14 +400,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             Volatile.Write(ref block.Entry[block.EntryJump], 0);
         }
         _blocks.Remove(block);
-        for (int link = block.Incoming; link != TranslationBlock.NoLink;)
-        {
-            TranslationBlock from = BlockById(SiteWord.BlockOf(link));
-            ref Site site = ref from.Sites[SiteWord.SiteOf(link)];
-            link = site.NextIncoming;
-            Unlink(from, ref site);
-        }
-        block.Incoming = TranslationBlock.NoLink;
+        UnlinkIncoming(block);
         foreach (SoftVcpu vcpu in _vcpuArray)
         {
             if (vcpu == caller)
@@ -440,6 +489,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             }
         }
         _blocks.Clear();
+        _linkedPages.Clear();
         _cache.Clear();
     }
 

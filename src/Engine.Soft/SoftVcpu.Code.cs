@@ -284,25 +284,16 @@ internal sealed unsafe partial class SoftVcpu
     /// </summary>
     private void VerifyKernelCode()
     {
-        const int known = 32;
-        Span<ulong> places = stackalloc ulong[known]; // 2 MiB of address space each, and their last tables
-        ulong** tables = stackalloc ulong*[known];
-        places.Fill(ulong.MaxValue);
+        var tables = new LastTables(_engine.Walker, _kernelRoot);
         foreach ((ulong page, long frame) in _kernelCode)
         {
-            ulong place = page >> 21;
-            int n = (int)place & (known - 1);
-            if (places[n] != place)
-            {
-                tables[n] = _engine.Walker.LastTable(_kernelRoot, page);
-                places[n] = place;
-            }
-            if (!_engine.Walker.IsExecutable(tables[n], page, frame))
+            if (!tables.IsExecutable(page, frame))
             {
                 _movedKernelCode.Add(page);
             }
         }
         ForgetMovedKernelCode();
+        _engine.VerifyLinks(_kernelRoot);
     }
 
     private void FlushCodePage(ulong page)
@@ -317,6 +308,7 @@ internal sealed unsafe partial class SoftVcpu
             _movedKernelCode.Add(page);
             ForgetMovedKernelCode();
         }
+        _engine.VerifyLinks(_kernelRoot, page);
     }
 
     /// <summary>Pages of kernel code that are not where they were, while their jump-cache entries are looked for.</summary>

@@ -320,7 +320,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         }
         if (_engine.Options.Chaining)
         {
-            _engine.Link(from, site, to);
+            _engine.Link(this, from, site, to);
         }
         Continue(to.Local);
         return false;

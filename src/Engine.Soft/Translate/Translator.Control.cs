@@ -18,20 +18,11 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Goes on at a page offset, unconditionally. <paramref name="from"/>: offset of the jump.</summary>
+    /// <param name="byCache">no link: the instruction there goes on in the next page, which may be another one each time</param>
     private void EmitDirectExit(long target, int from, bool flagsLive, bool byCache = false)
     {
         bool poll = target <= from || (OwesPoll && from >= 0);
-        if (!IsInPage(target) && CanLinkFar)
-        {
-            if (poll)
-            {
-                EmitPoll((int)target, flagsLive);
-            }
-            EmitGuestAddress(Temp0, target & ~(PageSize - 1L));
-            EmitFarLink(target, from);
-            return;
-        }
-        if (!IsInPage(target) || byCache)
+        if (byCache)
         {
             EmitGuestAddress(Temp0, target);
             EmitJumpCache();
@@ -42,13 +33,39 @@ internal sealed unsafe partial class Translator
             _w.PatchRelative(_w.Jmp(), _loopHead);
             return;
         }
-        if (poll)
+        if (poll && (CanLinkFar || CanLink(target)))
         {
             EmitPoll((int)target, flagsLive);
         }
+        if (CanLink(target))
+        {
+            EmitLink(target, from);
+        }
+        else if (CanLinkFar)
+        {
+            EmitGuestAddress(Temp0, target & ~(PageSize - 1L));
+            EmitFarLink(target, from);
+        }
+        else
+        {
+            EmitGuestAddress(Temp0, target);
+            EmitJumpCache();
+        }
+    }
+
+    private void EmitLink(long target, int from)
+    {
         int site = AddSite(new Site { Kind = SiteKind.Link, Guest = from, Next = (int)target });
         _cold.Add(LinkFrom(_w.PatchableJmp(), site));
     }
+
+    /// <summary>
+    /// Links lead to anywhere in the page, and those of 64-bit kernel code to other pages too, as long as both are in the upper half of the address space,
+    /// which all address spaces share: the engine takes such links back when their pages move.
+    /// </summary>
+    private bool CanLink(long target) => IsInPage(target)
+        || (_options.Chaining && _kernel && _long && (long)_pageVa < 0 && (long)_pageVa + target < 0 && target == (int)target
+            && (_key.Mode & BlockMode.SingleStep) == 0);
 
     private bool CanLinkFar => _options.Chaining && _pageVa == 0 && _long && (_key.Mode & BlockMode.SingleStep) == 0
         && _frames.TotalFrames < VcpuArea.MostCodeFrames;
@@ -171,7 +188,7 @@ internal sealed unsafe partial class Translator
             _w.PatchRelative(_w.Jcc(condition), _loopHead);
             return;
         }
-        if (IsInPage(target) && target > (long)i.IP && !OwesPoll)
+        if (CanLink(target) && target > (long)i.IP && !OwesPoll)
         {
             int site = AddSite(new Site { Kind = SiteKind.Link, Guest = (int)i.IP, Next = (int)target });
             _cold.Add(LinkFrom(_w.PatchableJcc(condition), site));
