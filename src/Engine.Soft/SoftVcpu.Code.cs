@@ -212,6 +212,24 @@ internal sealed unsafe partial class SoftVcpu
         known = 4 * (ulong)frame - page;
     }
 
+    /// <summary>Says which user pages are known, when they are not too many.</summary>
+    private void KeepUserCode(List<ulong> pages)
+    {
+        if (UsedCodePages.AreMany || _engine.Frames.TotalFrames >= VcpuArea.MostCodeFrames)
+        {
+            return;
+        }
+        foreach (ushort index in UsedCodePages.Entries)
+        {
+            if (CodePages[index] != VcpuArea.EmptyCodePage)
+            {
+                // An entry is 4 * frame - page, 4 * frame is less than the table reaches over, and the page's bits up to there are the index.
+                ulong least = 0 - CodePages[index], reach = (ulong)VcpuArea.CodePageEntries << 12;
+                KeptPages.Keep(pages, least + (((ulong)index << 12) - least & (reach - 1)));
+            }
+        }
+    }
+
     private void EmptyJump(bool kernel, ulong* entry, ulong tag)
     {
         TagOf(entry) = tag;

@@ -30,11 +30,13 @@ internal sealed unsafe partial class SoftVcpu
         get => _kernelRoot;
         set
         {
+            KeptPages left = _keptOfKernel.Leave(_kernelRoot);
+            TlbOf(VcpuArea.KernelRead).ClearLowerHalf(left.Read);
+            TlbOf(VcpuArea.KernelWrite).ClearLowerHalf(left.Write);
             _kernelRoot = value;
             *(byte**)(_area + VcpuArea.RootOf(kernel: true)) = _engine.Frames.Frame(value);
             Counters.KernelRootChanges++;
-            TlbOf(VcpuArea.KernelRead).ClearLowerHalf();
-            TlbOf(VcpuArea.KernelWrite).ClearLowerHalf();
+            Return(kernel: true, _keptOfKernel.Find(value));
             if ((long)(0 - _head->KernelStackTag) >= 0)
             {
                 _head->KernelStackTag = VcpuArea.EmptyTag;
@@ -51,9 +53,55 @@ internal sealed unsafe partial class SoftVcpu
         get => _userRoot;
         set
         {
+            KeptPages left = _keptOfUser.Leave(_userRoot);
+            TlbOf(VcpuArea.UserRead).ClearLowerHalf(left.Read);
+            TlbOf(VcpuArea.UserWrite).ClearLowerHalf(left.Write);
+            KeepUserCode(left.Code);
             _userRoot = value;
             *(byte**)(_area + VcpuArea.RootOf(kernel: false)) = _engine.Frames.Frame(value);
             FlushUser();
+            Return(kernel: false, _keptOfUser.Find(value));
+        }
+    }
+
+    /// <summary>What was used of other address spaces: below the hole by the kernel, and by user code.</summary>
+    private readonly KeptSpaces _keptOfKernel = new(), _keptOfUser = new();
+
+    /// <summary>Looks up what was used of an address space when it was left, as if it had been missed again.</summary>
+    private void Return(bool kernel, KeptPages? pages)
+    {
+        if (pages == null || !_engine.Options.InlineFills || !pages.TryReturn())
+        {
+            return;
+        }
+        GuestFrames frames = _engine.Frames;
+        var walker = new ReturnWalker(frames, kernel ? _kernelRoot : _userRoot);
+        foreach (ulong page in pages.Read)
+        {
+            if (walker.TryWalk(page, out long frame, out _))
+            {
+                TlbOf(VcpuArea.ReadTable(kernel)).Set(page, frames.Base + frame * GuestFrames.PageSize);
+                Counters.Returned++;
+            }
+        }
+        const ulong ready = PageTableEntry.Writable | PageTableEntry.Dirty;
+        const FrameFlags open = FrameFlags.WriteCached | FrameFlags.Dirty;
+        foreach (ulong page in pages.Write)
+        {
+            if (walker.TryWalk(page, out long frame, out ulong entry) && (entry & ready) == ready
+                && ((FrameFlags)frames.Flags[frame] & (open | FrameFlags.Code)) == open)
+            {
+                TlbOf(VcpuArea.WriteTable(kernel)).Set(page, frames.Base + frame * GuestFrames.PageSize);
+                Counters.Returned++;
+            }
+        }
+        foreach (ulong page in pages.Code)
+        {
+            if (walker.TryWalk(page, out long frame, out ulong entry) && (entry & PageTableEntry.NoExecute) == 0)
+            {
+                NoteUserPage(page, frame);
+                Counters.Returned++;
+            }
         }
     }
 

@@ -11,7 +11,7 @@ internal sealed class ExitCounters
 {
     private readonly long[] _sites = new long[Enum.GetValues<SiteKind>().Length];
 
-    public long JumpMisses, HostFaults, Kicks, Fills, Steps, Ungrouped, BlocksFound, UserFlushes, FullFlushes, KernelRootChanges;
+    public long JumpMisses, HostFaults, Kicks, Fills, Steps, Ungrouped, BlocksFound, UserFlushes, FullFlushes, KernelRootChanges, Returned;
 
     public void Count(SiteKind kind) => _sites[(int)kind]++;
 
@@ -51,6 +51,7 @@ internal sealed class ExitCounters
         Line("user flushes", UserFlushes);
         Line("full flushes", FullFlushes);
         Line("kernel root changes", KernelRootChanges);
+        Line("pages found again", Returned);
 
         void Line(string name, long value)
         {

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace Ryokan.Engine.Soft.Memory;
 
@@ -85,6 +86,23 @@ internal sealed unsafe class TlbTable
 
     /// <summary>Forgets addresses below the hole.</summary>
     public void ClearLowerHalf() => Forget(_lower, lower: true);
+
+    /// <summary>The same, and says which they were, when they are not too many.</summary>
+    public void ClearLowerHalf(List<ulong> pages)
+    {
+        if (!_lower.AreMany)
+        {
+            foreach (ushort index in _lower.Entries)
+            {
+                ulong page = 0 - Tag(index);
+                if (IsLower(page))
+                {
+                    KeptPages.Keep(pages, page);
+                }
+            }
+        }
+        ClearLowerHalf();
+    }
 
     private void Forget(UsedEntries used, bool lower)
     {
