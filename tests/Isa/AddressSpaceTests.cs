@@ -15,7 +15,7 @@ namespace Ryokan.Isa.Tests;
 /// </summary>
 public sealed class AddressSpaceTests : IDisposable
 {
-    private const ulong Code = AddressLayout.Code, Function = Code + AddressLayout.PageSize, Data = AddressLayout.Data, Elsewhere = 0x7000_0000;
+    private const ulong Code = AddressLayout.Code, Function = Code + AddressLayout.PageSize, Data = AddressLayout.Data + 5 * AddressLayout.PageSize, Elsewhere = 0x7000_0000;
     private const int CodeFrame = 16, FunctionFrame = 19, OtherFunctionFrame = 30, DataFrame = 5, OtherDataFrame = 31;
     private const PageAccess Readable = PageAccess.Read, Runnable = PageAccess.Read | PageAccess.Execute, Writable = PageAccess.Read | PageAccess.Write;
 
