@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.InteropServices;
 using System.Threading;
 using Ryokan.Engine.Soft.Memory;
 using Ryokan.GuestMemory;
@@ -76,26 +77,31 @@ internal sealed unsafe partial class SoftVcpu
         }
         GuestFrames frames = _engine.Frames;
         var walker = new ReturnWalker(frames, kernel ? _kernelRoot : _userRoot);
-        foreach (ulong page in pages.Read)
-        {
-            if (walker.TryWalk(page, out long frame, out _))
-            {
-                TlbOf(VcpuArea.ReadTable(kernel)).Set(page, frames.Base + frame * GuestFrames.PageSize);
-                Counters.Returned++;
-            }
-        }
+        TlbTable reads = TlbOf(VcpuArea.ReadTable(kernel)), writes = TlbOf(VcpuArea.WriteTable(kernel));
         const ulong ready = PageTableEntry.Writable | PageTableEntry.Dirty;
         const FrameFlags open = FrameFlags.WriteCached | FrameFlags.Dirty;
-        foreach (ulong page in pages.Write)
+        foreach (ulong page in CollectionsMarshal.AsSpan(pages.Write))
         {
-            if (walker.TryWalk(page, out long frame, out ulong entry) && (entry & ready) == ready
-                && ((FrameFlags)frames.Flags[frame] & (open | FrameFlags.Code)) == open)
+            if (walker.TryWalk(page, out long frame, out ulong entry))
             {
-                TlbOf(VcpuArea.WriteTable(kernel)).Set(page, frames.Base + frame * GuestFrames.PageSize);
+                byte* host = frames.Base + frame * GuestFrames.PageSize;
+                reads.Set(page, host);
+                Counters.Returned++;
+                if ((entry & ready) == ready && ((FrameFlags)frames.Flags[frame] & (open | FrameFlags.Code)) == open)
+                {
+                    writes.Set(page, host);
+                }
+            }
+        }
+        foreach (ulong page in CollectionsMarshal.AsSpan(pages.Read))
+        {
+            if (!reads.Has(page) && walker.TryWalk(page, out long frame, out _))
+            {
+                reads.Set(page, frames.Base + frame * GuestFrames.PageSize);
                 Counters.Returned++;
             }
         }
-        foreach (ulong page in pages.Code)
+        foreach (ulong page in CollectionsMarshal.AsSpan(pages.Code))
         {
             if (walker.TryWalk(page, out long frame, out ulong entry) && (entry & PageTableEntry.NoExecute) == 0)
             {
