@@ -67,6 +67,7 @@ internal sealed unsafe partial class SoftVcpu
 
     /// <summary>What was used of other address spaces: below the hole by the kernel, and by user code.</summary>
     private readonly KeptSpaces _keptOfKernel = new(), _keptOfUser = new();
+    private readonly ReturnWalker _returnWalker;
 
     /// <summary>Looks up what was used of an address space when it was left, as if it had been missed again.</summary>
     private void Return(bool kernel, KeptPages? pages)
@@ -75,41 +76,41 @@ internal sealed unsafe partial class SoftVcpu
         {
             return;
         }
-        GuestFrames frames = _engine.Frames;
-        var walker = new ReturnWalker(frames, kernel ? _kernelRoot : _userRoot);
+        _returnWalker.Begin(kernel ? _kernelRoot : _userRoot);
         TlbTable reads = TlbOf(VcpuArea.ReadTable(kernel)), writes = TlbOf(VcpuArea.WriteTable(kernel));
+        ReadOnlySpan<ulong> wanted = CollectionsMarshal.AsSpan(pages.Write);
+        ReadOnlySpan<ReturnedPage> found = _returnWalker.Walk(wanted);
         const ulong ready = PageTableEntry.Writable | PageTableEntry.Dirty;
         const FrameFlags open = FrameFlags.WriteCached | FrameFlags.Dirty;
-        foreach (ulong page in CollectionsMarshal.AsSpan(pages.Write))
+        for (int n = 0; n < wanted.Length; n++)
         {
-            if (walker.TryWalk(page, out long frame, out ulong entry))
+            if (found[n].Frame >= 0 && (found[n].Entry & ready) == ready && (found[n].Flags & (open | FrameFlags.Code)) == open)
             {
-                byte* host = frames.Base + frame * GuestFrames.PageSize;
-                reads.Set(page, host);
-                Counters.Returned++;
-                if ((entry & ready) == ready && ((FrameFlags)frames.Flags[frame] & (open | FrameFlags.Code)) == open)
-                {
-                    writes.Set(page, host);
-                }
+                writes.Set(wanted[n], HostPage(found[n]));
             }
         }
-        foreach (ulong page in CollectionsMarshal.AsSpan(pages.Read))
+        wanted = CollectionsMarshal.AsSpan(pages.Read);
+        found = _returnWalker.Walk(wanted);
+        for (int n = 0; n < wanted.Length; n++)
         {
-            if (!reads.Has(page) && walker.TryWalk(page, out long frame, out _))
+            if (found[n].Frame >= 0)
             {
-                reads.Set(page, frames.Base + frame * GuestFrames.PageSize);
-                Counters.Returned++;
+                reads.Set(wanted[n], HostPage(found[n]));
             }
         }
-        foreach (ulong page in CollectionsMarshal.AsSpan(pages.Code))
+        wanted = CollectionsMarshal.AsSpan(pages.Code);
+        found = _returnWalker.Walk(wanted);
+        for (int n = 0; n < wanted.Length; n++)
         {
-            if (walker.TryWalk(page, out long frame, out ulong entry) && (entry & PageTableEntry.NoExecute) == 0)
+            if (found[n].Frame >= 0 && (found[n].Entry & PageTableEntry.NoExecute) == 0)
             {
-                NoteUserPage(page, frame);
-                Counters.Returned++;
+                NoteUserPage(wanted[n], found[n].Frame);
             }
         }
+        Counters.Returned += pages.Read.Count + pages.Write.Count + pages.Code.Count;
     }
+
+    private byte* HostPage(in ReturnedPage page) => _engine.Frames.Base + page.Frame * GuestFrames.PageSize;
 
     private void FlushUser()
     {

@@ -48,6 +48,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _engine = engine;
         Id = id;
         Host = host;
+        _returnWalker = new ReturnWalker(engine.Frames);
         _enter = (delegate* unmanaged<byte*, byte*, void>)engine.Routines.Enter;
         nint p = Libc.Mmap(0, VcpuArea.StackBytes + VcpuArea.Bytes, Libc.ProtRead | Libc.ProtWrite,
             Libc.MapPrivate | Libc.MapAnonymous, -1, 0);

@@ -11,7 +11,7 @@ namespace Ryokan.Engine.Soft.Memory;
 internal sealed class KeptPages
 {
     /// <summary>Of each kind: what is used beyond them is found when it is missed.</summary>
-    private const int Most = 256;
+    public const int Most = 256;
 
     /// <summary>So often pages that are not used any more may come along.</summary>
     private const int MostReturns = 16;

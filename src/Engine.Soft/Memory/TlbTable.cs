@@ -54,9 +54,6 @@ internal sealed unsafe class TlbTable
         return Tag(index) + (va & ~0xfffUL) == 0 ? (byte*)Host(index) + (va & 0xfff) : null;
     }
 
-    /// <summary>True when there is an entry for a page (its address).</summary>
-    public bool Has(ulong page) => Tag(IndexOf(page)) + page == 0;
-
     /// <summary>Forgets one page (its address).</summary>
     public void Remove(ulong page)
     {
