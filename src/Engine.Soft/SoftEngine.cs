@@ -340,7 +340,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             site.Stub = (int)(code + fallback - from.Code);
             AddIncoming(from, siteIndex, to);
             PatchJump(code + field, to.Local);
-            PatchJump(stub + 1, code);
+            PatchJump(stub + Translator.StubField, code);
         }
     }
 
@@ -359,7 +359,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 site.Extended = true;
                 _blocks.AddAside(code, bytes, block, site.Guest);
-                PatchJump(block.Code + site.Stub + 1, code);
+                PatchJump(block.Code + site.Stub + Translator.StubField, code);
             }
         }
     }

@@ -203,7 +203,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             }
         }
         _enter(_area, code);
-        word = *(uint*)_head->ExitPc_;
+        word = _head->ExitWord_;
         TranslationBlock? block = word < Routines.StepMark ? _engine.BlockById(SiteWord.BlockOf((int)word)) : null;
         _resumeGeneration = _engine.Generation;
         Volatile.Write(ref _head->InGuest, 0);

@@ -63,7 +63,7 @@ internal static class VcpuArea
         [FieldOffset(InGuestFlag)] public int InGuest;
         [FieldOffset(JumpMaskNow)] public ulong JumpMaskNow_;
         [FieldOffset(CodeBase)] public ulong CodeBase_;
-        [FieldOffset(ExitPc)] public byte* ExitPc_;
+        [FieldOffset(ExitWord)] public uint ExitWord_;
         [FieldOffset(Temp0Save)] public ulong Temp0;
         [FieldOffset(Temp1Save)] public ulong Temp1;
         [FieldOffset(FaultPc)] public byte* FaultPc_;
@@ -109,7 +109,7 @@ internal static class VcpuArea
     public const int EsBase = RegistersAt + 160, DsBase = RegistersAt + 184, Selectors = RegistersAt + 192;
     public const int Xcr0 = RegistersAt + 208;
 
-    public const int ExitPc = 0x180, Temp0Save = 0x188, Temp1Save = 0x190, FaultPc = 0x198, FaultSignal = 0x1a0, FaultVector = 0x1a4;
+    public const int ExitWord = 0x180, Temp0Save = 0x188, Temp1Save = 0x190, FaultPc = 0x198, FaultSignal = 0x1a0, FaultVector = 0x1a4;
     public const int HostRsp = 0x1a8, GuestMxcsr = 0x1b0, HostMxcsr = 0x1b4, Target = 0x1b8;
     public const int Borrowed = 0x1c0, Borrowed1 = 0x1c8, Borrowed2 = 0x1d0, CallTarget = 0x1d8, Spill2 = 0x1e0;
     public const int Mask63 = 0x1e8, Mask31 = 0x1f0, Mask15 = 0x1f8;

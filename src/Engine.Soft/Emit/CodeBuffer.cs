@@ -344,7 +344,7 @@ internal sealed unsafe class CodeBuffer
     private static int Padding(int field) => (field & 7) <= 4 ? 0 : 8 - (field & 7);
 
     /// <summary>Pads with NOPs until a field <paramref name="ahead"/> bytes on can be patched.</summary>
-    private void Align(int ahead) => Nops(Padding(Length + ahead));
+    public void Align(int ahead) => Nops(Padding(Length + ahead));
 
     private void Nops(int count)
     {
@@ -400,8 +400,13 @@ internal sealed unsafe class CodeBuffer
 
     public void JmpMem(in Mem m) => Op(false, 0xff, 4, m);
 
-    /// <summary>Aligns the field of a CALL that follows, so that it can be patched.</summary>
-    public void AlignCall() => Align(1);
+    /// <summary>PUSH imm32, sign-extended; returns the position of the imm32 field.</summary>
+    public int PushImm32(int value)
+    {
+        Byte(0x68);
+        Int32(value);
+        return Length - 4;
+    }
 
     /// <summary>CALL rel32; returns the position of the rel32 field.</summary>
     public int Call()

@@ -15,8 +15,8 @@ internal sealed unsafe partial class Routines
     private readonly byte*[] _fills = new byte*[8];
 
     /// <summary>
-    /// Called by the stub of a check that missed, as <see cref="Exit"/> is, with a jump behind the site's word that goes back to the check.
-    /// Fills the entry and goes there; or else leaves at the site with everything as it was. Without <paramref name="flagsLive"/> TEMP0 is
+    /// Called by the stub of a check that missed, with the site's word on the stack and a jump behind the call that goes back to the check.
+    /// Fills the entry and returns; or else leaves at the site with everything as it was. Without <paramref name="flagsLive"/> TEMP0 is
     /// the address plus the entry's tag and TEMP1 the entry's number; with it the address is in spill slot 1, and flags are kept.
     /// </summary>
     public byte* Fill(bool kernel, bool write, bool flagsLive) => _fills[(kernel ? 1 : 0) | (write ? 2 : 0) | (flagsLive ? 4 : 0)];
@@ -44,8 +44,8 @@ internal sealed unsafe partial class Routines
 
     private void AssembleFill(Assembler a, bool kernel, bool write, bool flagsLive)
     {
-        const int depth = Called;
-        Label leave = a.CreateLabel();
+        const int depth = 2 * Called; // the site's word as well
+        Label leave = a.CreateLabel(), returned = a.CreateLabel();
         int table = write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
         Keep(a, depth, flagsLive);
         a.mov(Slot(depth, VcpuArea.FillTemp0), rcx);
@@ -60,13 +60,15 @@ internal sealed unsafe partial class Routines
         }
         FillEntry(a, depth, kernel, write, alone: false, leave);
         Restore(a, depth, flagsLive);
-        a.pop(rcx);
-        a.lea(rcx, __[rcx + 4]); // behind the site's word
-        a.jmp(rcx);
+        a.ret(Called); // takes the site's word along
         a.Label(ref leave);
         Restore(a, depth, flagsLive);
-        a.mov(rcx, Slot(depth, VcpuArea.FillTemp0));
-        a.mov(r11, Slot(depth, VcpuArea.FillTemp1));
+        a.lea(rcx, __[returned]);
+        a.mov(__qword_ptr[rsp], rcx);
+        a.ret(); // for each call a return
+        a.Label(ref returned);
+        a.mov(rcx, Slot(Called, VcpuArea.FillTemp0));
+        a.mov(r11, Slot(Called, VcpuArea.FillTemp1));
         a.jmp((ulong)Exit);
     }
 

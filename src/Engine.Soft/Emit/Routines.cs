@@ -12,13 +12,13 @@ namespace Ryokan.Engine.Soft.Emit;
 /// </summary>
 internal sealed unsafe partial class Routines
 {
-    /// <summary>Data word behind the call of the exit routine when a jump-cache look-up missed.</summary>
+    /// <summary>Word for the exit routine when a jump-cache look-up missed.</summary>
     public const uint JumpMissMark = 0xffff_ffff;
 
-    /// <summary>Data word when a host signal interrupted translated code.</summary>
+    /// <summary>Word when a host signal interrupted translated code.</summary>
     public const uint FaultMark = 0xffff_fffe;
 
-    /// <summary>Data word at the end of a one-instruction copy on the bounce buffer.</summary>
+    /// <summary>Word at the end of a one-instruction copy on the bounce buffer.</summary>
     public const uint StepMark = 0xffff_fffd;
 
     private readonly CodeCache _cache;
@@ -27,7 +27,10 @@ internal sealed unsafe partial class Routines
     /// <summary>void Enter(area, code): System V.</summary>
     public byte* Enter { get; }
 
-    /// <summary>Called from stubs; the 4 bytes behind the call say which site it was.</summary>
+    /// <summary>
+    /// Jumped to from stubs, with the word of the site on the stack. Not called: the processor predicts returns by counting calls, so one that never
+    /// returns makes it mispredict those of C# behind it.
+    /// </summary>
     public byte* Exit { get; }
 
     /// <summary>
@@ -152,8 +155,8 @@ internal sealed unsafe partial class Routines
 
     private void Leave(Assembler a, uint mark)
     {
-        a.call((ulong)Exit);
-        a.dd(mark);
+        a.push(unchecked((int)mark));
+        a.jmp((ulong)Exit);
     }
 
     /// <summary>FXRSTOR also loads MXCSR, which must stay the host's while C# runs.</summary>
@@ -337,7 +340,7 @@ internal sealed unsafe partial class Routines
         a.lahf();
         a.seto(al);
         a.pop(rcx);
-        a.mov(__qword_ptr[rsp + VcpuArea.ExitPc], rcx);
+        a.mov(__dword_ptr[rsp + VcpuArea.ExitWord], ecx);
         a.movzx(ecx, ah);
         a.movzx(eax, al);
         a.shl(eax, 11);

@@ -28,10 +28,10 @@ internal sealed unsafe partial class Translator
         _cold.Clear();
     }
 
-    private void BeginAtStub(TranslationBlock block)
+    private void BeginAtStub(TranslationBlock block, in Site site)
     {
         BeginAside(block);
-        _w.Lea64(Rsp, Mem.At(Rsp, 8)); // the stub's call
+        _w.Lea64(Rsp, Mem.At(Rsp, CanFill(site) ? 16 : 8)); // the site's word, and what the stub's call pushed
     }
 
     /// <summary>Gives a block the entry that the jump cache leads to, if there is room.</summary>
@@ -52,12 +52,14 @@ internal sealed unsafe partial class Translator
     {
         ref Site site = ref block.Sites[index];
         bool fills = CanFill(site);
-        _external.Add((_w.Call(), (nint)(fills ? _routines.Fill(_kernel, site.Write, flagsLive: true) : _routines.Exit)));
-        _w.Int32(SiteWord.Of(block.Id, index));
-        if (fills)
+        _w.PushImm32(SiteWord.Of(block.Id, index));
+        if (!fills)
         {
-            _external.Add((_w.Jmp(), (nint)(block.Code + site.Resume)));
+            _external.Add((_w.Jmp(), (nint)_routines.Exit));
+            return;
         }
+        _external.Add((_w.Call(), (nint)_routines.Fill(_kernel, site.Write, flagsLive: true)));
+        _external.Add((_w.Jmp(), (nint)(block.Code + site.Resume)));
     }
 
     /// <summary>Puts the code into the cache; null when that is full.</summary>
@@ -83,7 +85,7 @@ internal sealed unsafe partial class Translator
     public byte* TranslateCrossing(TranslationBlock block, int siteIndex, out int fallback, out int field)
     {
         ref Site site = ref block.Sites[siteIndex];
-        BeginAtStub(block);
+        BeginAtStub(block, site);
         EmitBasePlus(site.Register, site.Index, site.Scale, (int)site.Value);
         _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.PageOffsetMask));
@@ -103,7 +105,7 @@ internal sealed unsafe partial class Translator
         ref Site site = ref block.Sites[siteIndex];
         bytes = 0;
         LoadBytes(block.Key.Frame, block.SecondFrame);
-        BeginAtStub(block);
+        BeginAtStub(block, site);
         TryDecode(site.Guest, out Instruction i, out _, PageSize + 16);
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
         if (site.FlagFree)

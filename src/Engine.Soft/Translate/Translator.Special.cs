@@ -316,8 +316,8 @@ internal sealed unsafe partial class Translator
         _w.Load64(Temp0, Mem.Area(VcpuArea.Spill1));
         Mem m = Mem.At(Temp0);
         EmitAccessOnCopy(i, m);
-        _external.Add((_w.Call(), (nint)_routines.Exit));
-        _w.Int32(unchecked((int)Routines.StepMark));
+        _w.PushImm32(unchecked((int)Routines.StepMark));
+        _external.Add((_w.Jmp(), (nint)_routines.Exit));
         byte* code = _cache.TryAllocate(_w.Length);
         if (code != null)
         {

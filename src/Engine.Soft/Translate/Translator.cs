@@ -688,16 +688,18 @@ internal sealed unsafe partial class Translator
 
     private void SetAfter(int index) => _sites[index].After = (ushort)_w.Length;
 
-    /// <summary>The call of a stub: its field can be patched while other vCPUs run it.</summary>
-    private void EmitStub(int site) => EmitStub(site, _routines.Exit);
+    /// <summary>A stub: the site's word on the stack, and a jump whose field can be patched while other vCPUs run it.</summary>
+    private void EmitStub(int site) => EmitStub(site, _routines.Exit, isCall: false);
 
-    private void EmitStub(int site, byte* routine)
+    /// <summary>Place in a stub of the rel32 field of its jump or call.</summary>
+    public const int StubField = 6;
+
+    private void EmitStub(int site, byte* routine, bool isCall)
     {
-        _w.AlignCall();
+        _w.Align(StubField);
         _sites[site].Stub = _w.Length;
-        _external.Add((_w.Call(), (nint)routine));
-        _siteWords.Add(_w.Length);
-        _w.Int32(site);
+        _siteWords.Add(_w.PushImm32(site));
+        _external.Add((isCall ? _w.Call() : _w.Jmp(), (nint)routine));
     }
 
     /// <summary>The stub of a check: a routine may fill the soft TLB's entry and come back.</summary>
@@ -709,7 +711,7 @@ internal sealed unsafe partial class Translator
             EmitStub(index);
             return;
         }
-        EmitStub(index, _routines.Fill(_kernel, site.Write, site.FlagFree));
+        EmitStub(index, _routines.Fill(_kernel, site.Write, site.FlagFree), isCall: true);
         _w.PatchRelative(_w.Jmp(), site.Resume);
     }
 
