@@ -23,7 +23,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
     private static SoftVcpu? _current;
 
     private readonly SoftEngine _engine;
-    private readonly byte* _mapping;
+    private readonly HugeMapping _mapping;
     private readonly byte* _area;
     private readonly VcpuArea.Head* _head;
     private readonly delegate* unmanaged<byte*, byte*, void> _enter;
@@ -50,14 +50,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         Host = host;
         _returnWalker = new ReturnWalker(engine.Frames);
         _enter = (delegate* unmanaged<byte*, byte*, void>)engine.Routines.Enter;
-        nint p = Libc.Mmap(0, VcpuArea.StackBytes + VcpuArea.Bytes, Libc.ProtRead | Libc.ProtWrite,
-            Libc.MapPrivate | Libc.MapAnonymous, -1, 0);
-        if (p == -1)
-        {
-            throw new InvalidOperationException($"vCPU {id}: mmap: errno {Marshal.GetLastPInvokeError()}");
-        }
-        _mapping = (byte*)p;
-        _area = _mapping + VcpuArea.StackBytes;
+        _mapping = new HugeMapping($"vCPU {id}", VcpuArea.StackBytes + VcpuArea.Bytes, Libc.ProtRead | Libc.ProtWrite);
+        _area = _mapping.Start + VcpuArea.StackBytes;
         _head = (VcpuArea.Head*)_area;
         _head->JumpMaskNow_ = VcpuArea.JumpMask;
         _head->Mask63_ = 63;
@@ -91,7 +85,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         EmptyAllJumps(kernel: false);
     }
 
-    public void Dispose() => Libc.Munmap((nint)_mapping, VcpuArea.StackBytes + VcpuArea.Bytes);
+    public void Dispose() => _mapping.Dispose();
 
     // ---- requests from other threads -----------------------------------------------------------------
 

@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.InteropServices;
 using Ryokan.Linux.Interop;
 
 namespace Ryokan.Engine.Soft.Emit;
@@ -11,10 +10,8 @@ namespace Ryokan.Engine.Soft.Emit;
 /// </summary>
 internal sealed unsafe class CodeCache : IDisposable
 {
-    private const nuint HugePage = 2 << 20;
-
-    private readonly nint _mapping;
-    private readonly nuint _bytes, _mapped;
+    private readonly HugeMapping _mapping;
+    private readonly nuint _bytes;
     private byte* _floor;
     private byte* _next;
 
@@ -25,16 +22,8 @@ internal sealed unsafe class CodeCache : IDisposable
     public CodeCache(int megabytes)
     {
         _bytes = (nuint)megabytes << 20;
-        _mapped = _bytes + HugePage;
-        _mapping = Libc.Mmap(0, _mapped, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec,
-            Libc.MapPrivate | Libc.MapAnonymous | Libc.MapNoReserve, -1, 0);
-        if (_mapping == -1)
-        {
-            throw new InvalidOperationException(
-                $"code cache: mmap of {megabytes} MiB read-write-execute: errno {Marshal.GetLastPInvokeError()}");
-        }
-        Start = _floor = _next = (byte*)(((nuint)_mapping + HugePage - 1) & ~(HugePage - 1));
-        _ = Libc.Madvise((nint)Start, _bytes, Libc.MadviseHugePage); // large programs jump about in megabytes of code
+        _mapping = new HugeMapping("code cache", _bytes, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec); // large programs jump about in megabytes
+        Start = _floor = _next = _mapping.Start;
     }
 
     /// <summary>What has been handed out so far is permanent: <see cref="Clear"/> keeps it.</summary>
@@ -59,5 +48,5 @@ internal sealed unsafe class CodeCache : IDisposable
 
     public void Clear() => _next = _floor;
 
-    public void Dispose() => Libc.Munmap(_mapping, _mapped);
+    public void Dispose() => _mapping.Dispose();
 }
