@@ -49,7 +49,11 @@ public sealed unsafe partial class GuestFrames : IDisposable
     public const ulong SpecialBase = 0x8000000;
 
     private readonly byte* _base;
+    private readonly HugeMapping _flagMapping;
     private readonly byte* _flags;
+
+    /// <summary>With so many (512 MiB) the flags, which a page walk looks at, are worth a huge page.</summary>
+    private const ulong ManyFrames = 1 << 17;
     private readonly nuint _length;
     private readonly int _fd;
     private ICodeWriteObserver? _observer;
@@ -87,7 +91,8 @@ public sealed unsafe partial class GuestFrames : IDisposable
                     $"guest memory: madvise of {_length} bytes: errno {Marshal.GetLastPInvokeError()}");
             }
         }
-        _flags = Map((nuint)TotalFrames, -1, Libc.MapPrivate | Libc.MapAnonymous);
+        _flagMapping = new HugeMapping("flags of guest memory", (nuint)TotalFrames, Libc.ProtRead | Libc.ProtWrite, TotalFrames >= ManyFrames);
+        _flags = _flagMapping.Start;
     }
 
     private static int CreateFile(nuint length)
@@ -227,7 +232,7 @@ public sealed unsafe partial class GuestFrames : IDisposable
     public void Dispose()
     {
         Libc.Munmap((nint)_base, _length);
-        Libc.Munmap((nint)_flags, (nuint)TotalFrames);
+        _flagMapping.Dispose();
         if (_fd >= 0)
         {
             Libc.Close(_fd);

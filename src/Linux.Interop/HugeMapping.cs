@@ -20,8 +20,10 @@ public sealed unsafe class HugeMapping : IDisposable
     /// <param name="what">for the message when there is no memory</param>
     /// <param name="protection">PROT_ bits of mmap(2)</param>
     /// <exception cref="InvalidOperationException">the host has no memory for it, or does not allow it</exception>
-    public HugeMapping(string what, nuint bytes, int protection)
+    /// <param name="isWorthIt">false: small pages, of which only those that are used take memory</param>
+    public HugeMapping(string what, nuint bytes, int protection, bool isWorthIt = true)
     {
+        bytes = (bytes + HugePage - 1) & ~(HugePage - 1); // a huge page is in the range as a whole or not one
         _mapped = bytes + HugePage;
         _mapping = Libc.Mmap(0, _mapped, protection, Libc.MapPrivate | Libc.MapAnonymous | Libc.MapNoReserve, -1, 0);
         if (_mapping == -1)
@@ -29,7 +31,10 @@ public sealed unsafe class HugeMapping : IDisposable
             throw new InvalidOperationException($"{what}: mmap of {bytes} bytes: errno {Marshal.GetLastPInvokeError()}");
         }
         Start = (byte*)(((nuint)_mapping + HugePage - 1) & ~(HugePage - 1));
-        _ = Libc.Madvise((nint)Start, bytes, Libc.MadviseHugePage); // a host without them does without
+        if (isWorthIt)
+        {
+            _ = Libc.Madvise((nint)Start, bytes, Libc.MadviseHugePage); // a host without them does without
+        }
     }
 
     public void Dispose() => Libc.Munmap(_mapping, _mapped);
