@@ -326,7 +326,10 @@ internal sealed unsafe partial class SoftVcpu
             _movedKernelCode.Add(page);
             ForgetMovedKernelCode();
         }
-        _engine.VerifyLinks(_kernelRoot, page);
+        if ((long)page < 0)
+        {
+            _engine.VerifyLinks(_kernelRoot, page);
+        }
     }
 
     /// <summary>Pages of kernel code that are not where they were, while their jump-cache entries are looked for.</summary>
