@@ -1,5 +1,5 @@
+#if SOFT_ENGINE
 using System;
-using Iced.Intel;
 using Ryokan.Engine;
 using Ryokan.Engine.Soft;
 using Ryokan.Isa.Tests.Harness;
@@ -33,7 +33,7 @@ public sealed class AddressSpaceTests : IDisposable
 
     public AddressSpaceTests()
     {
-        Write(CodeFrame, Code, a =>
+        _runner.Write(CodeFrame, Code, a =>
         {
             a.mov(ebx, __dword_ptr[Data]);
             a.lea(rdx, __[Function]);
@@ -42,19 +42,10 @@ public sealed class AddressSpaceTests : IDisposable
             a.mov(__dword_ptr[Data + 8], ebx);
             a.ud2();
         });
-        Write(FunctionFrame, Function, a => { a.mov(eax, 10); a.ret(); });
-        Write(OtherFunctionFrame, Function, a => { a.mov(eax, 200); a.ret(); });
+        _runner.Write(FunctionFrame, Function, a => { a.mov(eax, 10); a.ret(); });
+        _runner.Write(OtherFunctionFrame, Function, a => { a.mov(eax, 200); a.ret(); });
         _runner.Frame(DataFrame)[0] = 1;
         _runner.Frame(OtherDataFrame)[0] = 4;
-    }
-
-    private void Write(int frame, ulong va, Action<Assembler> write)
-    {
-        var assembler = new Assembler(64);
-        write(assembler);
-        using var stream = new System.IO.MemoryStream();
-        assembler.Assemble(new StreamCodeWriter(stream), va);
-        stream.ToArray().CopyTo(_runner.Frame(frame));
     }
 
     private ref ulong Entry(ulong va) => ref _runner.Tables.Entry(_runner.Root(_layout), va);
@@ -64,11 +55,7 @@ public sealed class AddressSpaceTests : IDisposable
     {
         IVcpu vcpu = _runner.Vcpu;
         vcpu.KernelRoot = vcpu.UserRoot = _runner.Root(layout);
-        CpuState state = default;
-        state.Rip = Code;
-        state[Gpr.Rsp] = AddressLayout.Stack + 0x800;
-        state.Rflags = (ulong)(Rflags.Reserved1 | Rflags.IF);
-        EngineRunner.SetState(vcpu, state, kernel);
+        EngineRunner.SetStart(vcpu, Code, AddressLayout.Stack + 0x800, kernel);
         vcpu.Run(out VcpuExit exit);
         Assert.Equal(ExitKind.Exception, exit.Kind);
         (_rbx, _rip) = (vcpu.Registers[Gpr.Rbx], vcpu.Registers.Rip);
@@ -181,3 +168,4 @@ public sealed class AddressSpaceTests : IDisposable
 
     public void Dispose() => _runner.Dispose();
 }
+#endif

@@ -1,3 +1,4 @@
+#if SOFT_ENGINE
 using System;
 using System.Threading;
 using System.Threading.Tasks;
@@ -37,7 +38,7 @@ public sealed class KernelLinkTests : IDisposable
         {
             vcpu.KernelRoot = vcpu.UserRoot = _runner.Root(s_layout);
         }
-        Write(FirstFrame, First, a =>
+        _runner.Write(FirstFrame, First, a =>
         {
             Label again = a.CreateLabel();
             a.mov(ebx, 0);
@@ -55,40 +56,22 @@ public sealed class KernelLinkTests : IDisposable
         WriteSecond(OtherFrame, 200);
     }
 
-    private void Write(int frame, ulong va, Action<Assembler> write)
-    {
-        var assembler = new Assembler(64);
-        write(assembler);
-        using var stream = new System.IO.MemoryStream();
-        assembler.Assemble(new StreamCodeWriter(stream), va);
-        int offset = (int)(va & 0xfff);
-        stream.ToArray().CopyTo(_runner.Frame(frame)[offset..]);
-        _runner.Frames.NoteWritten(frame, offset, (int)stream.Length);
-    }
-
     /// <summary>A function at the page's beginning, and code that ends the run at 0x100.</summary>
     private void WriteSecond(int frame, int value)
     {
-        Write(frame, Second, a =>
+        _runner.Write(frame, Second, a =>
         {
             a.mov(eax, value);
             a.ret();
         });
-        Write(frame, Second + 0x100, a =>
+        _runner.Write(frame, Second + 0x100, a =>
         {
             a.add(ebx, value);
             a.ud2();
         });
     }
 
-    private static void Prepare(IVcpu vcpu)
-    {
-        CpuState state = default;
-        state.Rip = First;
-        state[Gpr.Rsp] = Stack + 0x800;
-        state.Rflags = (ulong)(Rflags.Reserved1 | Rflags.IF);
-        EngineRunner.SetState(vcpu, state, kernelMode: true);
-    }
+    private static void Prepare(IVcpu vcpu) => EngineRunner.SetStart(vcpu, First, Stack + 0x800, kernelMode: true);
 
     /// <summary>RBX at the end.</summary>
     private static ulong Run(IVcpu vcpu)
@@ -173,8 +156,8 @@ public sealed class KernelLinkTests : IDisposable
     [Fact]
     public async Task Jumps_to_and_fro_between_pages_can_be_ended()
     {
-        Write(FirstFrame, First, a => a.jmp(Second));
-        Write(SecondFrame, Second, a => a.jmp(First));
+        _runner.Write(FirstFrame, First, a => a.jmp(Second));
+        _runner.Write(SecondFrame, Second, a => a.jmp(First));
         Prepare(_runner.Vcpu);
         var kicks = new Timer(_ => _runner.Vcpu.Kick(), null, 200, 200);
         VcpuExit exit = default;
@@ -186,3 +169,4 @@ public sealed class KernelLinkTests : IDisposable
 
     public void Dispose() => _runner.Dispose();
 }
+#endif

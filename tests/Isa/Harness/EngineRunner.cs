@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Threading;
+using Iced.Intel;
 using Ryokan.Engine;
 using Ryokan.GuestMemory;
 using Ryokan.X86;
@@ -165,6 +166,25 @@ public sealed class EngineRunner : ICaseRunner, IVcpuHost
     {
         (_fsBase, _gsBase) = ((uint)state.FsBase, (uint)state.GsBase);
         SetState(_vcpu, state, _kernelMode);
+    }
+
+    /// <summary>Puts code for an address into the test frame behind it, and tells the engine.</summary>
+    public void Write(int frame, ulong va, Action<Assembler> write)
+    {
+        byte[] code = MachineCode.Assemble(write, va);
+        int offset = (int)(va % AddressLayout.PageSize);
+        code.CopyTo(Frame(frame)[offset..]);
+        _frames.NoteWritten(frame, offset, code.Length);
+    }
+
+    /// <summary>All registers 0, but where to begin and the stack pointer.</summary>
+    public static void SetStart(IVcpu vcpu, ulong rip, ulong rsp, bool kernelMode)
+    {
+        CpuState state = default;
+        state.Rip = rip;
+        state[Gpr.Rsp] = rsp;
+        state.Rflags = (ulong)(Rflags.Reserved1 | Rflags.IF);
+        SetState(vcpu, state, kernelMode);
     }
 
     /// <summary>Selectors are those that Linux gives a process, so that code that reads them agrees.</summary>

@@ -36,14 +36,8 @@ public sealed class HandCase(string name, AddressLayout? layout = null)
     }
 
     /// <summary>Assembles code at an address; execution starts at the first piece.</summary>
-    public HandCase Code(Action<Assembler> write, ulong va = AddressLayout.Code, int bitness = 64)
-    {
-        var assembler = new Assembler(bitness);
-        write(assembler);
-        using var stream = new System.IO.MemoryStream();
-        assembler.Assemble(new StreamCodeWriter(stream), va);
-        return Bytes(stream.ToArray(), va, code: true);
-    }
+    public HandCase Code(Action<Assembler> write, ulong va = AddressLayout.Code, int bitness = 64) =>
+        Bytes(MachineCode.Assemble(write, va, bitness), va, code: true);
 
     public HandCase Bytes(byte[] bytes, ulong va, bool code = false)
     {
