@@ -24,6 +24,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     private readonly CodeCache _cache;
     private readonly BlockTable _blocks;
     private readonly Translator _translator;
+    private readonly LinkedPages _linkedPages = new();
     private readonly TranslationStore? _store;
     private readonly TranslationJournal? _journal;
 
@@ -60,7 +61,6 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         _store = options.Store is { } store ? TranslationStore.TryOpen(store, options) : null;
         _journal = options.Journal is { } journal ? TranslationJournal.TryCreate(journal) : null;
         Walker = new PageWalker(frames, hole);
-        _linkedPages = new LinkedPages(Walker);
         HostSignals.Register(_cache, Routines.FaultExit);
         frames.SetObserver(this);
     }
@@ -231,7 +231,7 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
             {
                 return; // another vCPU was first, perhaps for another frame
             }
-            if (to.PageVa != from.PageVa && !_linkedPages.TryAdd(to, caller.KernelRoot))
+            if (to.PageVa != from.PageVa && !_linkedPages.TryAdd(to, caller.KernelTables()))
             {
                 return;
             }
@@ -245,15 +245,12 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
         }
     }
 
-    /// <summary>Pages of kernel code that links from other pages lead to; guarded by the lock.</summary>
-    private readonly LinkedPages _linkedPages;
-
     /// <summary>After a flush: links do not look where a page is, so those into pages that are not where they were are taken back.</summary>
-    internal void VerifyLinks(ulong kernelRoot)
+    internal void VerifyLinks(LastTables tables)
     {
         lock (_gate)
         {
-            foreach ((ulong page, long frame) in _linkedPages.TakeMoved(kernelRoot))
+            foreach ((ulong page, long frame) in _linkedPages.TakeMoved(tables))
             {
                 UnlinkPage(page, frame);
             }
@@ -261,11 +258,11 @@ public sealed unsafe class SoftEngine : IEngine, ICodeWriteObserver
     }
 
     /// <summary>The same for one page.</summary>
-    internal void VerifyLinks(ulong kernelRoot, ulong page)
+    internal void VerifyLinks(LastTables tables, ulong page)
     {
         lock (_gate)
         {
-            if (_linkedPages.TryTakeMoved(kernelRoot, page, out long frame))
+            if (_linkedPages.TryTakeMoved(tables, page, out long frame))
             {
                 UnlinkPage(page, frame);
             }

@@ -302,7 +302,7 @@ internal sealed unsafe partial class SoftVcpu
     /// </summary>
     private void VerifyKernelCode()
     {
-        var tables = new LastTables(_engine.Walker, _kernelRoot);
+        LastTables tables = KernelTables();
         foreach ((ulong page, long frame) in _kernelCode)
         {
             if (!tables.IsExecutable(page, frame))
@@ -311,7 +311,7 @@ internal sealed unsafe partial class SoftVcpu
             }
         }
         ForgetMovedKernelCode();
-        _engine.VerifyLinks(_kernelRoot);
+        _engine.VerifyLinks(tables);
     }
 
     private void FlushCodePage(ulong page)
@@ -320,16 +320,18 @@ internal sealed unsafe partial class SoftVcpu
         {
             ForgetUserCode();
         }
-        if (_kernelCode.TryGetValue(page, out long frame)
-            && !_engine.Walker.IsExecutable(_engine.Walker.LastTable(_kernelRoot, page), page, frame))
+        bool isKnown = _kernelCode.TryGetValue(page, out long frame);
+        if (!isKnown && (long)page >= 0)
+        {
+            return; // nothing is linked to there
+        }
+        LastTables tables = KernelTables();
+        if (isKnown && !tables.IsExecutable(page, frame))
         {
             _movedKernelCode.Add(page);
             ForgetMovedKernelCode();
         }
-        if ((long)page < 0)
-        {
-            _engine.VerifyLinks(_kernelRoot, page);
-        }
+        _engine.VerifyLinks(tables, page);
     }
 
     /// <summary>Pages of kernel code that are not where they were, while their jump-cache entries are looked for.</summary>

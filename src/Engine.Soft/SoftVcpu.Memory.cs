@@ -67,7 +67,11 @@ internal sealed unsafe partial class SoftVcpu
 
     /// <summary>What was used of other address spaces: below the hole by the kernel, and by user code.</summary>
     private readonly KeptSpaces _keptOfKernel = new(), _keptOfUser = new();
+    private readonly LastTables _tables;
     private readonly ReturnWalker _returnWalker;
+
+    /// <summary>Walks in the kernel's address space as it is now.</summary>
+    internal LastTables KernelTables() => _tables.Begin(_kernelRoot);
 
     /// <summary>Looks up what was used of an address space when it was left, as if it had been missed again.</summary>
     private void Return(bool kernel, KeptPages? pages)

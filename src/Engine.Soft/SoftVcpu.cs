@@ -48,7 +48,8 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _engine = engine;
         Id = id;
         Host = host;
-        _returnWalker = new ReturnWalker(engine.Frames);
+        _tables = new LastTables(engine.Walker);
+        _returnWalker = new ReturnWalker(engine.Frames, _tables);
         _enter = (delegate* unmanaged<byte*, byte*, void>)engine.Routines.Enter;
         _mapping = new HugeMapping($"vCPU {id}", VcpuArea.StackBytes + VcpuArea.Bytes, Libc.ProtRead | Libc.ProtWrite);
         _area = _mapping.Start + VcpuArea.StackBytes;

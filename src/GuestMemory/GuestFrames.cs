@@ -48,12 +48,12 @@ public sealed unsafe partial class GuestFrames : IDisposable
     /// <summary>mfn of the first special frame: above any RAM frame, below 2^32 (44-bit machine addresses).</summary>
     public const ulong SpecialBase = 0x8000000;
 
+    /// <summary>With so many (512 MiB) the flags, which a page walk looks at, are worth a huge page.</summary>
+    private const ulong ManyFrames = 1 << 17;
+
     private readonly byte* _base;
     private readonly HugeMapping _flagMapping;
     private readonly byte* _flags;
-
-    /// <summary>With so many (512 MiB) the flags, which a page walk looks at, are worth a huge page.</summary>
-    private const ulong ManyFrames = 1 << 17;
     private readonly nuint _length;
     private readonly int _fd;
     private ICodeWriteObserver? _observer;

@@ -19,8 +19,8 @@ public sealed unsafe class HugeMapping : IDisposable
 
     /// <param name="what">for the message when there is no memory</param>
     /// <param name="protection">PROT_ bits of mmap(2)</param>
-    /// <exception cref="InvalidOperationException">the host has no memory for it, or does not allow it</exception>
     /// <param name="isWorthIt">false: small pages, of which only those that are used take memory</param>
+    /// <exception cref="InvalidOperationException">the host has no memory for it, or does not allow it</exception>
     public HugeMapping(string what, nuint bytes, int protection, bool isWorthIt = true)
     {
         bytes = (bytes + HugePage - 1) & ~(HugePage - 1); // a huge page is in the range as a whole or not one

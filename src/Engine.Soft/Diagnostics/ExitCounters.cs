@@ -51,7 +51,7 @@ internal sealed class ExitCounters
         Line("user flushes", UserFlushes);
         Line("full flushes", FullFlushes);
         Line("kernel root changes", KernelRootChanges);
-        Line("pages found again", Returned);
+        Line("pages looked up on return", Returned);
 
         void Line(string name, long value)
         {

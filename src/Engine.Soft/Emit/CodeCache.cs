@@ -22,7 +22,7 @@ internal sealed unsafe class CodeCache : IDisposable
     public CodeCache(int megabytes)
     {
         _bytes = (nuint)megabytes << 20;
-        _mapping = new HugeMapping("code cache", _bytes, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec); // large programs jump about in megabytes
+        _mapping = new HugeMapping("code cache, read-write-execute", _bytes, Libc.ProtRead | Libc.ProtWrite | Libc.ProtExec); // large programs jump about in megabytes
         Start = _floor = _next = _mapping.Start;
     }
 

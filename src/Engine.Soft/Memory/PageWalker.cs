@@ -68,11 +68,13 @@ internal sealed unsafe class PageWalker(GuestFrames frames, HypervisorHole hole)
     }
 
     /// <summary>
-    /// The last table on the way to an address of kernel code, when the way is executable; null otherwise. Sets no bits. For all addresses
-    /// in one 2 MiB it is the same.
+    /// The last table on the way to an address; null when there is none. Sets no bits. For all addresses in one 2 MiB it is the same.
+    /// <paramref name="way"/>: of the bits Writable and Accessed those that all entries above it have, of NoExecute whether one has it.
     /// </summary>
-    public ulong* LastTable(ulong root, ulong va)
+    public ulong* LastTable(ulong root, ulong va, out ulong way)
     {
+        const ulong Common = PageTableEntry.Writable | PageTableEntry.Accessed;
+        way = Common;
         if (va >= hole.Start && va < hole.End)
         {
             return null;
@@ -81,25 +83,17 @@ internal sealed unsafe class PageWalker(GuestFrames frames, HypervisorHole hole)
         for (int level = 4; level > 1 && table != null; level--)
         {
             ulong entry = Volatile.Read(ref table[PageTableEntry.Index(va, level)]);
-            bool leads = IsExecutable(entry) && (level == 4 || (entry & PageTableEntry.PageSize) == 0);
+            bool leads = (entry & PageTableEntry.Present) != 0 && (level == 4 || (entry & PageTableEntry.PageSize) == 0);
+            way = (way & (entry | ~Common)) | (entry & PageTableEntry.NoExecute);
             table = leads ? (ulong*)frames.Frame(PageTableEntry.Frame(entry)) : null;
         }
         return table;
     }
 
-    /// <summary>True when a last table, which may be null, lets code run at an address from a frame.</summary>
-    public bool IsExecutable(ulong* lastTable, ulong va, long frame)
-    {
-        if (lastTable == null)
-        {
-            return false;
-        }
-        ulong entry = Volatile.Read(ref lastTable[PageTableEntry.Index(va, 1)]);
-        return IsExecutable(entry) && frames.IndexOf(PageTableEntry.Frame(entry)) == frame && !frames.Has(frame, FrameFlags.Absent);
-    }
-
-    private static bool IsExecutable(ulong entry) =>
-        (entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) == PageTableEntry.Present;
+    /// <summary>True when a last entry lets code run from a frame.</summary>
+    public bool IsExecutable(ulong entry, long frame) =>
+        (entry & (PageTableEntry.Present | PageTableEntry.NoExecute)) == PageTableEntry.Present
+        && frames.IndexOf(PageTableEntry.Frame(entry)) == frame && !frames.Has(frame, FrameFlags.Absent);
 
     private bool FinishLeaf(ulong mfn, ulong entry, ulong* slot, AccessKind access, bool kernel, bool setBits,
         bool writable, bool executable, PageFaultError kind, ref Translation result)

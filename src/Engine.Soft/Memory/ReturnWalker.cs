@@ -20,42 +20,31 @@ internal struct ReturnedPage
 /// marked accessed, RAM. Sets no bits: what is not plainly there is for <see cref="PageWalker"/>. Hardly any entry is in the processor's cache
 /// after another address space has run, so all are asked for before the first is looked at.
 /// </summary>
-internal sealed unsafe class ReturnWalker(GuestFrames frames)
+internal sealed unsafe class ReturnWalker(GuestFrames frames, LastTables tables)
 {
-    private const int Known = 32;
     private const ulong Needed = PageTableEntry.Present | PageTableEntry.Accessed;
 
-    private ulong _root;
-
-    /// <summary>Of the last tables, for 2 MiB each: one more than the number of the 2 MiB (0: none yet); host address (0: there is none); what the levels above allow.</summary>
-    private readonly ulong[] _places = new ulong[Known], _tables = new ulong[Known], _above = new ulong[Known];
-
-    /// <summary>Where the entries of the pages are, on the host; 0: there is no table.</summary>
-    private readonly ulong[] _entries = new ulong[KeptPages.Most];
+    /// <summary>Of each page: where its entry is, on the host (0: there is no table), and what the levels above have.</summary>
+    private readonly ulong[] _entries = new ulong[KeptPages.Most], _ways = new ulong[KeptPages.Most];
     private readonly ReturnedPage[] _found = new ReturnedPage[KeptPages.Most];
 
     /// <summary>From now on in the address space of a root.</summary>
-    public void Begin(ulong root)
-    {
-        _root = root;
-        Array.Clear(_places);
-    }
+    public void Begin(ulong root) => tables.Begin(root);
 
     /// <summary>What is known of each page; good until the next call.</summary>
     /// <param name="pages">addresses, at most <see cref="KeptPages.Most"/></param>
     public ReadOnlySpan<ReturnedPage> Walk(ReadOnlySpan<ulong> pages)
     {
-        Span<ulong> entries = _entries.AsSpan(0, pages.Length);
         Span<ReturnedPage> found = _found.AsSpan(0, pages.Length);
-        for (int n = 0; n < entries.Length; n++)
+        for (int n = 0; n < pages.Length; n++)
         {
-            ulong table = _tables[PlaceOf(pages[n])];
-            entries[n] = table != 0 ? table + 8 * (ulong)PageTableEntry.Index(pages[n], 1) : 0;
-            Sse.Prefetch0((void*)entries[n]);
+            ulong* entry = tables.Entry(pages[n], out _ways[n]);
+            _entries[n] = (ulong)entry;
+            Sse.Prefetch0(entry);
         }
-        for (int n = 0; n < entries.Length; n++)
+        for (int n = 0; n < pages.Length; n++)
         {
-            found[n] = Read((ulong*)entries[n], _above[PlaceOf(pages[n])]);
+            found[n] = Read((ulong*)_entries[n], _ways[n]);
             Sse.Prefetch0(frames.Flags + Math.Max(found[n].Frame, 0));
         }
         foreach (ref ReturnedPage page in found)
@@ -66,42 +55,14 @@ internal sealed unsafe class ReturnWalker(GuestFrames frames)
         return found;
     }
 
-    private ReturnedPage Read(ulong* slot, ulong above)
+    private ReturnedPage Read(ulong* slot, ulong way)
     {
         ulong entry = slot != null ? Volatile.Read(ref *slot) : 0;
-        bool isThere = (entry & Needed) == Needed;
+        bool isThere = (entry & Needed) == Needed && (way & PageTableEntry.Accessed) != 0;
         return new ReturnedPage
         {
             Frame = isThere ? frames.IndexOf(PageTableEntry.Frame(entry)) : -1,
-            Entry = (entry & (above | ~PageTableEntry.Writable)) | (above & PageTableEntry.NoExecute),
+            Entry = (entry & (way | ~PageTableEntry.Writable)) | (way & PageTableEntry.NoExecute),
         };
-    }
-
-    /// <summary>The place of a page's table among those that are remembered.</summary>
-    private int PlaceOf(ulong page)
-    {
-        ulong place = (page >> 21) + 1;
-        int n = (int)place & (Known - 1);
-        if (_places[n] != place)
-        {
-            _places[n] = place;
-            _tables[n] = LastTable(page, out ulong above);
-            _above[n] = above;
-        }
-        return n;
-    }
-
-    private ulong LastTable(ulong page, out ulong above)
-    {
-        above = PageTableEntry.Writable;
-        var table = (ulong*)frames.Frame(_root);
-        for (int level = 4; level > 1 && table != null; level--)
-        {
-            ulong entry = Volatile.Read(ref table[PageTableEntry.Index(page, level)]);
-            bool leads = (entry & Needed) == Needed && (level == 4 || (entry & PageTableEntry.PageSize) == 0);
-            above = (above & (entry | ~PageTableEntry.Writable)) | (entry & PageTableEntry.NoExecute);
-            table = leads ? (ulong*)frames.Frame(PageTableEntry.Frame(entry)) : null;
-        }
-        return (ulong)table;
     }
 }

@@ -84,10 +84,7 @@ internal sealed unsafe class TlbTable
         Forget(_upper, lower: false);
     }
 
-    /// <summary>Forgets addresses below the hole.</summary>
-    public void ClearLowerHalf() => Forget(_lower, lower: true);
-
-    /// <summary>The same, and says which they were, when they are not too many.</summary>
+    /// <summary>Forgets addresses below the hole, and says which they were, when they are not too many.</summary>
     public void ClearLowerHalf(List<ulong> pages)
     {
         if (!_lower.AreMany)
@@ -101,7 +98,7 @@ internal sealed unsafe class TlbTable
                 }
             }
         }
-        ClearLowerHalf();
+        Forget(_lower, lower: true);
     }
 
     private void Forget(UsedEntries used, bool lower)

@@ -5,21 +5,22 @@ namespace Ryokan.Engine.Soft.Translate;
 
 /// <summary>
 /// Pages of kernel code that links from other pages lead to, page address to frame. A link is good for all vCPUs and looks at nothing, so a page is
-/// walked to when the first link is made, not taken from what a vCPU still has, and again at each flush of any vCPU. Guarded by the engine's lock.
+/// walked to when the first link is made, not taken from what a vCPU still has, and again at each flush of any vCPU: in its address space. Guarded by the
+/// engine's lock.
 /// </summary>
-internal sealed unsafe class LinkedPages(PageWalker walker)
+internal sealed class LinkedPages
 {
     private readonly Dictionary<ulong, long> _frames = [];
     private readonly List<(ulong Page, long Frame)> _moved = [];
 
     /// <summary>True when a block may be linked to from other pages.</summary>
-    public bool TryAdd(TranslationBlock block, ulong kernelRoot)
+    public bool TryAdd(TranslationBlock block, LastTables tables)
     {
         if (_frames.TryGetValue(block.PageVa, out long frame))
         {
             return frame == block.Key.Frame; // else somebody is about to flush
         }
-        bool isThere = walker.IsExecutable(walker.LastTable(kernelRoot, block.PageVa), block.PageVa, block.Key.Frame);
+        bool isThere = tables.IsExecutable(block.PageVa, block.Key.Frame);
         if (isThere)
         {
             _frames.Add(block.PageVa, block.Key.Frame);
@@ -28,10 +29,9 @@ internal sealed unsafe class LinkedPages(PageWalker walker)
     }
 
     /// <summary>Removes and returns the pages that are not where they were; good until the next call.</summary>
-    public List<(ulong Page, long Frame)> TakeMoved(ulong kernelRoot)
+    public List<(ulong Page, long Frame)> TakeMoved(LastTables tables)
     {
         _moved.Clear();
-        var tables = new LastTables(walker, kernelRoot);
         foreach ((ulong page, long frame) in _frames)
         {
             if (!tables.IsExecutable(page, frame))
@@ -47,8 +47,8 @@ internal sealed unsafe class LinkedPages(PageWalker walker)
     }
 
     /// <summary>Removes a page when it is not where it was.</summary>
-    public bool TryTakeMoved(ulong kernelRoot, ulong page, out long frame) =>
-        _frames.TryGetValue(page, out frame) && !walker.IsExecutable(walker.LastTable(kernelRoot, page), page, frame) && _frames.Remove(page);
+    public bool TryTakeMoved(LastTables tables, ulong page, out long frame) =>
+        _frames.TryGetValue(page, out frame) && !tables.IsExecutable(page, frame) && _frames.Remove(page);
 
     public void Clear() => _frames.Clear();
 }

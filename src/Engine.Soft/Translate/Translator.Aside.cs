@@ -52,14 +52,11 @@ internal sealed unsafe partial class Translator
     {
         ref Site site = ref block.Sites[index];
         bool fills = CanFill(site);
-        _w.PushImm32(SiteWord.Of(block.Id, index));
-        if (!fills)
+        EmitWordFor(fills ? _routines.Fill(_kernel, site.Write, flagsLive: true) : _routines.Exit, SiteWord.Of(block.Id, index), isCall: fills);
+        if (fills)
         {
-            _external.Add((_w.Jmp(), (nint)_routines.Exit));
-            return;
+            _external.Add((_w.Jmp(), (nint)(block.Code + site.Resume)));
         }
-        _external.Add((_w.Call(), (nint)_routines.Fill(_kernel, site.Write, flagsLive: true)));
-        _external.Add((_w.Jmp(), (nint)(block.Code + site.Resume)));
     }
 
     /// <summary>Puts the code into the cache; null when that is full.</summary>

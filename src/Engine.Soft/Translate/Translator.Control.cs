@@ -21,8 +21,7 @@ internal sealed unsafe partial class Translator
     /// <param name="byCache">no link: the instruction there goes on in the next page, which may be another one each time</param>
     private void EmitDirectExit(long target, int from, bool flagsLive, bool byCache = false)
     {
-        bool poll = target <= from || (OwesPoll && from >= 0);
-        if (byCache)
+        if (byCache || (!CanLink(target) && !CanLinkFar))
         {
             EmitGuestAddress(Temp0, target);
             EmitJumpCache();
@@ -33,42 +32,33 @@ internal sealed unsafe partial class Translator
             _w.PatchRelative(_w.Jmp(), _loopHead);
             return;
         }
-        if (poll && (CanLinkFar || CanLink(target)))
+        if (target <= from || (OwesPoll && from >= 0))
         {
             EmitPoll((int)target, flagsLive);
         }
         if (CanLink(target))
         {
-            EmitLink(target, from);
+            AddLink(_w.PatchableJmp(), target, from);
+            return;
         }
-        else if (CanLinkFar)
-        {
-            EmitGuestAddress(Temp0, target & ~(PageSize - 1L));
-            EmitFarLink(target, from);
-        }
-        else
-        {
-            EmitGuestAddress(Temp0, target);
-            EmitJumpCache();
-        }
+        EmitGuestAddress(Temp0, target & ~(PageSize - 1L));
+        EmitFarLink(target, from);
     }
 
-    private void EmitLink(long target, int from)
-    {
-        int site = AddSite(new Site { Kind = SiteKind.Link, Guest = from, Next = (int)target });
-        _cold.Add(LinkFrom(_w.PatchableJmp(), site));
-    }
+    /// <param name="field">field of the jump that the link is to patch</param>
+    private void AddLink(int field, long target, int from) =>
+        _cold.Add(new Cold(ColdKind.Link, field, AddSite(new Site { Kind = SiteKind.Link, Guest = from, Next = (int)target })));
+
+    private bool CanLinkOut => _options.Chaining && _long && (_key.Mode & BlockMode.SingleStep) == 0;
 
     /// <summary>
     /// Links lead to anywhere in the page, and those of 64-bit kernel code to other pages too, as long as both are in the upper half of the address space,
     /// which all address spaces share: the engine takes such links back when their pages move.
     /// </summary>
     private bool CanLink(long target) => IsInPage(target)
-        || (_options.Chaining && _kernel && _long && (long)_pageVa < 0 && (long)_pageVa + target < 0 && target == (int)target
-            && (_key.Mode & BlockMode.SingleStep) == 0);
+        || (CanLinkOut && _kernel && (long)_pageVa < 0 && (long)_pageVa + target < 0 && target == (int)target);
 
-    private bool CanLinkFar => _options.Chaining && _pageVa == 0 && _long && (_key.Mode & BlockMode.SingleStep) == 0
-        && _frames.TotalFrames < VcpuArea.MostCodeFrames;
+    private bool CanLinkFar => CanLinkOut && _pageVa == 0 && _frames.TotalFrames < VcpuArea.MostCodeFrames;
 
     /// <summary>
     /// From user code to another page, whose address is in TEMP0. When that page is the frame that the link was made for, this goes straight
@@ -104,8 +94,6 @@ internal sealed unsafe partial class Translator
     }
 
     private static bool IsInPage(long offset) => offset is >= 0 and < PageSize;
-
-    private static Cold LinkFrom(int field, int site) => new(ColdKind.Link, field, site);
 
     private Cold ExitFrom(int field, in Instruction i, long target, bool flagsLive) =>
         new(ColdKind.Exit, field, Target: (int)target, Poll: target <= (long)i.IP || OwesPoll, FlagsLive: flagsLive);
@@ -190,8 +178,7 @@ internal sealed unsafe partial class Translator
         }
         if (CanLink(target) && target > (long)i.IP && !OwesPoll)
         {
-            int site = AddSite(new Site { Kind = SiteKind.Link, Guest = (int)i.IP, Next = (int)target });
-            _cold.Add(LinkFrom(_w.PatchableJcc(condition), site));
+            AddLink(_w.PatchableJcc(condition), target, (int)i.IP);
             return;
         }
         _cold.Add(ExitFrom(_w.Jcc(condition), i, target, flagsLive));

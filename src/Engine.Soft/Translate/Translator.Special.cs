@@ -304,27 +304,12 @@ internal sealed unsafe partial class Translator
     /// </summary>
     public byte* TranslateStep(TranslationBlock block, in Site site)
     {
-        _key = block.Key;
-        _pageVa = block.PageVa;
-        _kernel = (_key.Mode & BlockMode.Kernel) != 0;
-        _long = (_key.Mode & BlockMode.Long) != 0;
+        BeginAside(block);
         LoadBytes(_key.Frame, block.SecondFrame);
         TryDecode(site.Guest, out Instruction i, out _, PageSize + 16);
-        _w.Reset();
-        _external.Clear();
-        _siteWords.Clear();
         _w.Load64(Temp0, Mem.Area(VcpuArea.Spill1));
-        Mem m = Mem.At(Temp0);
-        EmitAccessOnCopy(i, m);
-        _w.PushImm32(unchecked((int)Routines.StepMark));
-        _external.Add((_w.Jmp(), (nint)_routines.Exit));
-        byte* code = _cache.TryAllocate(_w.Length);
-        if (code != null)
-        {
-            (int field, nint target) = _external[0];
-            _w.PatchInt32(field, (int)(target - ((nint)code + field + 4)));
-            _w.Bytes.CopyTo(new System.Span<byte>(code, _w.Length));
-        }
-        return code;
+        EmitAccessOnCopy(i, Mem.At(Temp0));
+        EmitWordFor(_routines.Exit, unchecked((int)Routines.StepMark), isCall: false);
+        return FinishAside();
     }
 }

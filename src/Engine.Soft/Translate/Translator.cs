@@ -698,8 +698,15 @@ internal sealed unsafe partial class Translator
     {
         _w.Align(StubField);
         _sites[site].Stub = _w.Length;
-        _siteWords.Add(_w.PushImm32(site));
+        _siteWords.Add(EmitWordFor(routine, site, isCall));
+    }
+
+    /// <summary>Puts a word on the stack and goes to a routine; returns the place of the word.</summary>
+    private int EmitWordFor(byte* routine, int word, bool isCall)
+    {
+        int at = _w.PushImm32(word);
         _external.Add((isCall ? _w.Call() : _w.Jmp(), (nint)routine));
+        return at;
     }
 
     /// <summary>The stub of a check: a routine may fill the soft TLB's entry and come back.</summary>
