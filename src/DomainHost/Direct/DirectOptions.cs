@@ -10,12 +10,12 @@ internal static class DirectOptions
 {
     public const string Usage =
         "usage: Ryokan.DomainHost --direct --kernel FILE [--ramdisk FILE] [--cmdline TEXT]"
-        + " [--memory MiB] [--vcpus N] [--engine VARIANT]";
+        + " [--memory MiB] [--vcpus N] [--engine VARIANT] [--store FILE] [--journal FILE]";
 
     /// <exception cref="OperatorException">with one line that says what is wrong</exception>
     public static GuestSpec Parse(ReadOnlySpan<string> arguments)
     {
-        string? kernel = null, ramdisk = null, variant = null;
+        string? kernel = null, ramdisk = null, variant = null, store = null, journal = null;
         string commandLine = "console=hvc0";
         int memory = 256, vcpus = 1;
         for (int i = 0; i < arguments.Length; i += 2)
@@ -29,6 +29,8 @@ internal static class DirectOptions
                 case "--ramdisk": ramdisk = Path.GetFullPath(value); break;
                 case "--cmdline": commandLine = value; break;
                 case "--engine": variant = value; break;
+                case "--store": store = Path.GetFullPath(value); break;
+                case "--journal": journal = Path.GetFullPath(value); break;
                 case "--memory": memory = Number(option, value, 1 << 20); break;
                 case "--vcpus": vcpus = Number(option, value, 32); break;
                 default: throw new OperatorException($"{option}: unknown option; {Usage}");
@@ -45,7 +47,11 @@ internal static class DirectOptions
             MaxMemoryMiB = memory,
             Vcpus = vcpus,
             MaxVcpus = vcpus,
-        }, variant);
+        }, variant)
+        {
+            TranslationStore = store,
+            TranslationJournal = journal,
+        };
     }
 
     private static int Number(string option, string value, int max) =>
