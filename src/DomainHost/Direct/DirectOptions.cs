@@ -29,7 +29,7 @@ internal static class DirectOptions
                 case "--ramdisk": ramdisk = Path.GetFullPath(value); break;
                 case "--cmdline": commandLine = value; break;
                 case "--engine": variant = value; break;
-                case "--store": store = Path.GetFullPath(value); break;
+                case "--store": store = Existing(option, value); break;
                 case "--journal": journal = Path.GetFullPath(value); break;
                 case "--memory": memory = Number(option, value, 1 << 20); break;
                 case "--vcpus": vcpus = Number(option, value, 32); break;
@@ -53,6 +53,10 @@ internal static class DirectOptions
             TranslationJournal = journal,
         };
     }
+
+    /// <summary>Only for what was made for this program and processor is a store of use, so without one a guest starts all the same: not when it was asked for.</summary>
+    private static string Existing(string option, string value) =>
+        File.Exists(value) ? Path.GetFullPath(value) : throw new OperatorException($"{option}: {value}: there is no such file");
 
     private static int Number(string option, string value, int max) =>
         int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int n) && n >= 1 && n <= max
