@@ -20,6 +20,9 @@ public sealed record SoftEngineOptions
     /// <summary>Flags that no later instruction reads are not kept.</summary>
     public bool FlagLiveness { get; init; } = true;
 
+    /// <summary>Flags that can be had again are not kept by checks.</summary>
+    public bool FlagRecovery { get; init; } = true;
+
     /// <summary>Accesses through one base register share one check.</summary>
     public bool Grouping { get; init; } = true;
 
@@ -46,12 +49,14 @@ public sealed record SoftEngineOptions
         ("no-superblocks", new() { Superblocks = false }),
         ("no-unrolling", new() { Unrolling = false }),
         ("no-flag-liveness", new() { FlagLiveness = false }),
+        ("no-flag-recovery", new() { FlagRecovery = false }),
         ("no-grouping", new() { Grouping = false }),
         ("no-inline-fills", new() { InlineFills = false }),
         ("no-inline-strings", new() { InlineStrings = false }),
         ("plain", new()
         {
-            Chaining = false, Superblocks = false, Unrolling = false, FlagLiveness = false, Grouping = false, InlineFills = false, InlineStrings = false,
+            Chaining = false, Superblocks = false, Unrolling = false, FlagLiveness = false, FlagRecovery = false, Grouping = false, InlineFills = false,
+            InlineStrings = false,
         }),
     ];
 }

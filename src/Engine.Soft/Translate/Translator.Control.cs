@@ -134,10 +134,18 @@ internal sealed unsafe partial class Translator
                     EmitFarLinkSide(cold.Site);
                     break;
                 case ColdKind.StackMiss:
+                    if (cold.Setter != None)
+                    {
+                        SetFlagsAgain(cold.Setter);
+                    }
                     EmitStackMiss(cold.Site);
                     break;
                 case ColdKind.FlagFreeMiss:
                     EmitFlagFreeMiss(cold.Target);
+                    EmitMissStub(cold.Site);
+                    break;
+                case ColdKind.LostFlagsMiss:
+                    EmitLostFlagsMiss(cold.Target, cold.Setter);
                     EmitMissStub(cold.Site);
                     break;
                 case ColdKind.Wake:
@@ -287,6 +295,7 @@ internal sealed unsafe partial class Translator
                 break; // else translation went on at the target
             default:
                 EmitIndirectTarget(i, _liveIn[n] != 0);
+                RestoreFlags();
                 EmitJumpCache();
                 break;
         }

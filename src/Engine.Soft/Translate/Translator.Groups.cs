@@ -434,6 +434,8 @@ internal sealed unsafe partial class Translator
         Mem tag = Mem.Area(VcpuArea.StackTagOf(_kernel));
         Site site = SiteOf(i, SiteKind.StackGroup, span);
         site.Resume = (ushort)start;
+        bool losesFlags = flagsLive && _mayLoseFlags;
+        flagsLive &= !losesFlags;
         site.FlagFree = flagsLive;
         site.Aligned = flagsLive && _long && span == 8;
         site.Register = (byte)group.Base;
@@ -443,7 +445,8 @@ internal sealed unsafe partial class Translator
             EmitLowAddress(group);
             _w.Add64(Temp0, tag);
             _w.CmpImm64(Temp0, PageSize - span);
-            _cold.Add(new Cold(ColdKind.StackMiss, _w.Jcc(Condition.Above), AddSite(site)));
+            _cold.Add(new Cold(ColdKind.StackMiss, _w.Jcc(Condition.Above), AddSite(site), Setter: losesFlags ? _setsFlags : None));
+            _flagsAreLost |= losesFlags;
             return;
         }
         _w.Load64(Temp0, tag);

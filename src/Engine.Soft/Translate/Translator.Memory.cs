@@ -124,10 +124,11 @@ internal sealed unsafe partial class Translator
     {
         _temp0Group = _temp1Group = None;
         int table = site.Write ? VcpuArea.WriteTable(_kernel) : VcpuArea.ReadTable(_kernel);
+        bool losesFlags = flagsLive && _mayLoseFlags;
         site.FlagFree = flagsLive;
         site.Resume = (ushort)start;
         index = AddSite(site);
-        if (flagsLive)
+        if (flagsLive && !losesFlags)
         {
             return EmitFlagFreeCheck(index, table, site.Size, wantPointer);
         }
@@ -142,7 +143,9 @@ internal sealed unsafe partial class Translator
         }
         _w.Add64(Temp0, Mem.Area(table, Temp1, 8)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
-        _cold.Add(new Cold(ColdKind.Stub, _w.Jcc(Condition.Above), index));
+        int miss = _w.Jcc(Condition.Above);
+        _cold.Add(losesFlags ? new Cold(ColdKind.LostFlagsMiss, miss, index, table, Setter: _setsFlags) : new Cold(ColdKind.Stub, miss, index));
+        _flagsAreLost |= losesFlags;
         _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
         if (wantPointer)
         {
@@ -177,6 +180,14 @@ internal sealed unsafe partial class Translator
         _w.Lea64(Temp0, new Mem(Rdx, Temp0, 1, 1));
         _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
+    }
+
+    /// <summary>Out of line: the address to spill slot 1, flags as the instruction set them that is said to have done so.</summary>
+    private void EmitLostFlagsMiss(int table, int setter)
+    {
+        _w.Sub64(Temp0, Mem.Area(table, Temp1, 8)); // undoes what the check did
+        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
+        SetFlagsAgain(setter);
     }
 
     /// <summary>TEMP0 = zero-extended guest memory at the address in TEMP0.</summary>

@@ -207,6 +207,7 @@ internal sealed unsafe partial class Translator
             EmitPushValue(i, flagsLive, StoreSource.GuestAddress, 0, back);
         }
         FlushStack();
+        RestoreFlags();
         if (i.FlowControl == FlowControl.IndirectCall)
         {
             _w.Load64(Temp0, Mem.Area(VcpuArea.CallTarget));
@@ -236,6 +237,7 @@ internal sealed unsafe partial class Translator
         EmitTop(i, true);
         AdjustStack(SlotBytes + (i.OpCount > 0 ? (int)i.GetImmediate(0) : 0));
         FlushStack();
+        RestoreFlags();
         EmitJumpCache();
     }
 }
