@@ -22,7 +22,7 @@ internal sealed unsafe partial class Translator
             {
                 live |= !_turned[n] ? LiveAtTarget(i) : LiveAt((int)i.IP + i.Length);
             }
-            else if (i.FlowControl == FlowControl.UnconditionalBranch && n == _count - 1 && !_flowsOut)
+            else if (IsDirectCall(i) || (i.FlowControl == FlowControl.UnconditionalBranch && n == _count - 1 && !_flowsOut))
             {
                 live = LiveAtTarget(i);
             }
@@ -51,8 +51,10 @@ internal sealed unsafe partial class Translator
 
     /// <summary>Leaves the block where nothing is known of what follows, or shows all flags to C#.</summary>
     private static bool IsOpaque(in Instruction i) =>
-        i.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
+        (i.FlowControl is not (FlowControl.Next or FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch) && !IsDirectCall(i))
         || i.Mnemonic == Mnemonic.Ud2;
+
+    private static bool IsDirectCall(in Instruction i) => i.FlowControl == FlowControl.Call && IsNear(i);
 
     /// <summary>Shifts whose count may be zero define no flag then.</summary>
     private static bool MayLeaveFlags(in Instruction i)
@@ -108,7 +110,7 @@ internal sealed unsafe partial class Translator
             {
                 break;
             }
-            if (i.FlowControl == FlowControl.UnconditionalBranch)
+            if (i.FlowControl is FlowControl.UnconditionalBranch or FlowControl.Call)
             {
                 position = Target(i);
                 continue;
