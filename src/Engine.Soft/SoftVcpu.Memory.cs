@@ -21,10 +21,10 @@ internal sealed unsafe partial class SoftVcpu
 {
     private ulong _kernelRoot, _userRoot;
 
-    /// <summary>The four tables in the order of <see cref="VcpuArea"/>: kernel read, kernel write, user read, user write.</summary>
-    private readonly TlbTable[] _tlb = new TlbTable[4];
+    /// <summary>The tables by <see cref="VcpuArea.TlbNumber"/>.</summary>
+    private readonly TlbTable[] _tlb = new TlbTable[VcpuArea.TlbTables];
 
-    private TlbTable TlbOf(int table) => _tlb[(table - VcpuArea.KernelRead) / VcpuArea.TlbTableBytes];
+    private TlbTable TlbOf(int table) => _tlb[VcpuArea.TlbNumber(table)];
 
     public ulong KernelRoot
     {
@@ -38,9 +38,9 @@ internal sealed unsafe partial class SoftVcpu
             *(byte**)(_area + VcpuArea.RootOf(kernel: true)) = _engine.Frames.Frame(value);
             Counters.KernelRootChanges++;
             Return(kernel: true, _keptOfKernel.Find(value));
-            if ((long)(0 - _head->KernelStackTag) >= 0)
+            if ((long)(0 - _head->KernelStackTag_) >= 0)
             {
-                _head->KernelStackTag = VcpuArea.EmptyTag;
+                _head->KernelStackTag_ = VcpuArea.EmptyTag;
             }
             if (_hasLowKernelCode)
             {
@@ -121,7 +121,7 @@ internal sealed unsafe partial class SoftVcpu
         Counters.UserFlushes++;
         TlbOf(VcpuArea.UserRead).Clear();
         TlbOf(VcpuArea.UserWrite).Clear();
-        _head->UserStackTag = VcpuArea.EmptyTag;
+        _head->UserStackTag_ = VcpuArea.EmptyTag;
         ForgetUserCode();
     }
 
@@ -162,8 +162,8 @@ internal sealed unsafe partial class SoftVcpu
 
     private void ForgetStacks()
     {
-        _head->UserStackTag = VcpuArea.EmptyTag;
-        _head->KernelStackTag = VcpuArea.EmptyTag;
+        _head->UserStackTag_ = VcpuArea.EmptyTag;
+        _head->KernelStackTag_ = VcpuArea.EmptyTag;
     }
 
     private MissResult FillTlb(ulong va, bool write, bool kernel, out VcpuExit fault)

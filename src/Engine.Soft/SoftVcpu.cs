@@ -53,15 +53,15 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _enter = (delegate* unmanaged<byte*, byte*, void>)engine.Routines.Enter;
         _mapping = new HugeMapping($"vCPU {id}", VcpuArea.StackBytes + VcpuArea.Bytes, Libc.ProtRead | Libc.ProtWrite);
         _area = _mapping.Start + VcpuArea.StackBytes;
-        _head = (VcpuArea.Head*)_area;
+        _head = (VcpuArea.Head*)(_area + VcpuArea.HeadStart);
         _head->JumpMaskNow_ = VcpuArea.JumpMask;
         _head->Mask63_ = 63;
         _head->Mask31_ = 31;
         _head->Mask15_ = 15;
         _head->HighMask_ = ~0xfffUL;
         _head->StackSlotMask_ = ~0xff8UL;
-        _head->TlbMask_ = (VcpuArea.TlbEntries - 1UL) << 12;
-        _head->CodePageMask_ = (VcpuArea.CodePageEntries - 1UL) << 12;
+        _head->TlbMask_ = VcpuArea.TlbMaskBits;
+        _head->CodePageMask_ = (VcpuArea.CodePageEntries - 1) << 12;
         new Span<ulong>(CodePages, VcpuArea.CodePageEntries).Fill(VcpuArea.EmptyCodePage);
         *(ulong*)(_area + VcpuArea.PageOffsetMask) = 0xfff;
         *(ulong*)(_area + VcpuArea.Jump2MaskSlot) = VcpuArea.Jump2Mask;
@@ -77,9 +77,9 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
         _head->Registers.Xcr0 = HostState.Xcr0;
         *(ushort*)(_area + VcpuArea.Xsave) = ControlWordReset;
         *(uint*)(_area + VcpuArea.Xsave + MxcsrAt) = MxcsrReset;
-        for (int table = 0; table < _tlb.Length; table++)
+        foreach (int table in (ReadOnlySpan<int>)[VcpuArea.KernelRead, VcpuArea.KernelWrite, VcpuArea.UserRead, VcpuArea.UserWrite])
         {
-            _tlb[table] = new TlbTable(_area, VcpuArea.KernelRead + table * VcpuArea.TlbTableBytes);
+            _tlb[VcpuArea.TlbNumber(table)] = new TlbTable(_area, table);
         }
         ForgetStacks();
         EmptyAllJumps(kernel: true);
@@ -416,7 +416,7 @@ internal sealed unsafe partial class SoftVcpu : IVcpu, IDisposable
             return *(ulong*)(_area + VcpuArea.Spill1);
         }
         int table = site.Write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
-        return _head->Temp0 - ((ulong*)(_area + table))[(uint)_head->Temp1];
+        return _head->Temp0 - *(ulong*)(_area + table + (uint)_head->Temp1);
     }
 
     /// <summary>A non-canonical address is #SS where the stack segment names it: by push, pop, rsp or rbp.</summary>

@@ -222,6 +222,8 @@ internal sealed unsafe class CodeBuffer
         Int32(mask);
     }
 
+    public void And32(int reg, in Mem m) => Op(false, 0x23, reg, m);
+
     public void Add64(int reg, in Mem m) => Op(true, 0x03, reg, m);
 
     public void Sub64(int reg, in Mem m) => Op(true, 0x2b, reg, m);
@@ -239,17 +241,23 @@ internal sealed unsafe class CodeBuffer
     }
 
     /// <summary>VEX-encoded three-operand BMI2 instruction of map 0F38 with a memory operand without index registers above 7.</summary>
-    private void Bmi2(int pp, int opcode, int dst, int vvvv, in Mem m)
+    private void Bmi2(bool wide, int pp, int opcode, int dst, int vvvv, in Mem m)
     {
         Byte(0xc4);
         Byte((dst > 7 ? 0 : 0x80) | (m.Index > 7 ? 0 : 0x40) | (m.Base > 7 ? 0 : 0x20) | 2);
-        Byte(0x80 | (~vvvv & 15) << 3 | pp);
+        Byte((wide ? 0x80 : 0) | (~vvvv & 15) << 3 | pp);
         Byte(opcode);
         ModRm(dst, m);
     }
 
     /// <summary>PEXT dst, src, [mask]: touches no flag.</summary>
-    public void Pext(int dst, int src, in Mem mask) => Bmi2(2, 0xf5, dst, src, mask);
+    public void Pext(int dst, int src, in Mem mask) => Bmi2(true, 2, 0xf5, dst, src, mask);
+
+    /// <summary>The same with 32 bits of each.</summary>
+    public void Pext32(int dst, int src, in Mem mask) => Bmi2(false, 2, 0xf5, dst, src, mask);
+
+    /// <summary>PDEP dst, src, [mask], 32 bits of each: touches no flag.</summary>
+    public void Pdep32(int dst, int src, in Mem mask) => Bmi2(false, 3, 0xf5, dst, src, mask);
 
     /// <summary>PEXT dst, src, mask (registers).</summary>
     public void PextRegister(int dst, int src, int mask) => BitsRegister(2, dst, src, mask);

@@ -17,7 +17,7 @@ internal sealed unsafe partial class Routines
     /// <summary>
     /// Called by the stub of a check that missed, with the site's word on the stack and a jump behind the call that goes back to the check.
     /// Fills the entry and returns; or else leaves at the site with everything as it was. Without <paramref name="flagsLive"/> TEMP0 is
-    /// the address plus the entry's tag and TEMP1 the entry's number; with it the address is in spill slot 1, and flags are kept.
+    /// the address plus the entry's tag and TEMP1 the entry's place in the table; with it the address is in spill slot 1, and flags are kept.
     /// </summary>
     public byte* Fill(bool kernel, bool write, bool flagsLive) => _fills[(kernel ? 1 : 0) | (write ? 2 : 0) | (flagsLive ? 4 : 0)];
 
@@ -56,7 +56,7 @@ internal sealed unsafe partial class Routines
         }
         else
         {
-            a.sub(rcx, __qword_ptr[rsp + r11 * 8 + (depth + table)]);
+            a.sub(rcx, __qword_ptr[rsp + r11 + (depth + table)]);
         }
         FillEntry(a, depth, kernel, write, alone: false, leave);
         Restore(a, depth, flagsLive);
@@ -89,7 +89,7 @@ internal sealed unsafe partial class Routines
     }
 
     /// <summary>
-    /// Fills the entry of the address in RCX. Then its page is in RSI, the number of the entry in RDX; uses RAX, RDI and R11 too. Not
+    /// Fills the entry of the address in RCX. Then its page is in RSI, the place of the entry in RDX; uses RAX, RDI and R11 too. Not
     /// <paramref name="alone"/>: also the other table's, when that may be. A copy must not do so: its source and its target may have
     /// entries of one number, and would take them from each other for ever.
     /// </summary>
@@ -98,12 +98,10 @@ internal sealed unsafe partial class Routines
         Label reads = a.CreateLabel();
         int table = write ? VcpuArea.WriteTable(kernel) : VcpuArea.ReadTable(kernel);
         RequireOrdinary(a, depth, kernel, leave);
-        a.mov(edx, ecx);
-        a.shr(edx, 12);
-        a.and(edx, VcpuArea.TlbEntries - 1);
+        PlaceOfEntry(a, edx, ecx);
         a.mov(rsi, rcx);
         a.and(rsi, -GuestFrames.PageSize);
-        a.mov(rax, __qword_ptr[rsp + rdx * 8 + (depth + table)]);
+        a.mov(rax, __qword_ptr[rsp + rdx + (depth + table)]);
         a.add(rax, rsi);
         a.jz(leave); // it is there: the operand crosses the page
         Walk(a, depth, kernel, execute: false, leave);
@@ -233,11 +231,14 @@ internal sealed unsafe partial class Routines
         a.jnz(leave);
     }
 
-    /// <summary>Makes RDX the entry of page RSI, which lies at RAX, and remembers that it is in use: <see cref="Memory.TlbTable.Set"/>. Uses RCX.</summary>
+    /// <summary>
+    /// Makes the entry at place RDX that of page RSI, which lies at RAX, and remembers that it is in use: <see cref="Memory.TlbTable.Set"/>. Uses
+    /// RCX and RDI.
+    /// </summary>
     private static void SetEntry(Assembler a, int depth, int table, bool kernel)
     {
         Label set = a.CreateLabel();
-        a.mov(rcx, __qword_ptr[rsp + rdx * 8 + (depth + table)]);
+        a.mov(rcx, __qword_ptr[rsp + rdx + (depth + table)]);
         if (kernel)
         {
             Label upper = a.CreateLabel(), setUpper = a.CreateLabel();
@@ -248,7 +249,8 @@ internal sealed unsafe partial class Routines
             a.Label(ref upper);
             a.test(rcx, rcx); // a tag of the upper half is above 0, but the empty one is not
             a.jg(setUpper);
-            AddUsed(a, depth, VcpuArea.UsedEntries(table, lower: false), dx, setUpper);
+            NumberOfEntry(a);
+            AddUsed(a, depth, VcpuArea.UsedEntries(table, lower: false), di, setUpper);
             a.Label(ref setUpper);
             a.nop();
         }
@@ -259,8 +261,8 @@ internal sealed unsafe partial class Routines
         a.Label(ref set);
         a.mov(rcx, rsi);
         a.neg(rcx);
-        a.mov(__qword_ptr[rsp + rdx * 8 + (depth + table)], rcx);
-        a.mov(__qword_ptr[rsp + rdx * 8 + (depth + table + VcpuArea.TlbHost)], rax);
+        a.mov(__qword_ptr[rsp + rdx + (depth + table)], rcx);
+        a.mov(__qword_ptr[rsp + rdx + (depth + table + VcpuArea.TlbHost)], rax);
     }
 
     /// <summary>A tag of the lower half is 0 or below it, but for the empty one, the least of all.</summary>
@@ -269,7 +271,15 @@ internal sealed unsafe partial class Routines
         a.dec(rcx);
         a.test(rcx, rcx);
         a.js(set);
-        AddUsed(a, depth, VcpuArea.UsedEntries(table, lower: true), dx, set);
+        NumberOfEntry(a);
+        AddUsed(a, depth, VcpuArea.UsedEntries(table, lower: true), di, set);
+    }
+
+    /// <summary>EDI = number of the entry at place RDX.</summary>
+    private static void NumberOfEntry(Assembler a)
+    {
+        a.mov(edi, edx);
+        a.shr(edi, VcpuArea.TlbEntryShift);
     }
 
     /// <summary>Remembers the entry whose number is in a 16-bit register. Uses RCX.</summary>
@@ -318,7 +328,7 @@ internal sealed unsafe partial class Routines
         a.inc(Slot(depth, VcpuArea.CodePageFills));
         Restore(a, depth, flags: true);
         a.mov(rcx, Slot(depth, VcpuArea.Spill1));
-        a.pext(r11, rcx, Slot(depth, VcpuArea.JumpMaskNow));
+        a.pext(r11d, ecx, __dword_ptr[rsp + (depth + VcpuArea.JumpMaskNow)]);
         a.jmp(__qword_ptr[rsp + r11 * 8 + VcpuArea.JumpTable(kernel: false)]);
         a.Label(ref unknown);
         Restore(a, depth, flags: true);

@@ -22,7 +22,7 @@ internal sealed unsafe partial class Routines
         a.mov(__qword_ptr[rsp + VcpuArea.Spill0], rdx);
         a.mov(__qword_ptr[rsp + VcpuArea.Spill1], rcx);
         // When the first level does know the address, its page is not known any more, or the block is retired.
-        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+        a.pext(r11d, ecx, __dword_ptr[rsp + VcpuArea.JumpMaskNow]);
         a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (VcpuArea.UserJumps + VcpuArea.JumpTag)]);
         a.lea(rcx, __[rcx + rdx]);
         a.jrcxz(unsure);
@@ -32,7 +32,7 @@ internal sealed unsafe partial class Routines
         a.jmp(find);
         a.Label(ref other);
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
-        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.CodePageMask]);
+        a.pext(r11d, ecx, __dword_ptr[rsp + VcpuArea.CodePageMask]);
         a.mov(rdx, __qword_ptr[rsp + r11 * 8 + VcpuArea.CodePages]);
         a.lea(rdx, __[rdx + rcx]);
         a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.PageOffsetMask]);
@@ -80,7 +80,7 @@ internal sealed unsafe partial class Routines
         a.mov(r11d, 0);
         Leave(a, JumpMissMark);
         a.Label(ref hit);
-        a.mov(rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+        a.mov(ecx, __dword_ptr[rsp + VcpuArea.JumpMaskNow]);
         a.jrcxz(kicked);
         a.jmp(quiet);
         a.Label(ref kicked);
@@ -88,7 +88,7 @@ internal sealed unsafe partial class Routines
         a.Label(ref quiet);
         a.mov(rdx, __qword_ptr[rsp + r11 * 8 + (second + 8)]);
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);
-        a.pext(r11, rcx, __qword_ptr[rsp + VcpuArea.JumpMaskNow]);
+        a.pext(r11d, ecx, __dword_ptr[rsp + VcpuArea.JumpMaskNow]);
         a.mov(rcx, r11);
         a.jrcxz(kicked); // kicked after all, or an address whose entry would be 0
         a.mov(rcx, __qword_ptr[rsp + VcpuArea.Spill1]);

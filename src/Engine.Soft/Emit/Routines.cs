@@ -393,10 +393,8 @@ internal sealed unsafe partial class Routines
         a.mov(__qword_ptr[rsp + Called + VcpuArea.Spill1], rdx);
         a.lahf();
         a.seto(al);
-        a.mov(edx, ecx);
-        a.shr(edx, 12);
-        a.and(edx, VcpuArea.TlbEntries - 1);
-        a.add(rcx, __qword_ptr[rsp + rdx * 8 + table]);
+        PlaceOfEntry(a, edx, ecx);
+        a.add(rcx, __qword_ptr[rsp + rdx + table]);
         a.cmp(rcx, r11);
         a.ja(fail);
         if (aligned)
@@ -404,9 +402,9 @@ internal sealed unsafe partial class Routines
             a.test(ecx, 7);
             a.jnz(fail);
         }
-        a.mov(rcx, __qword_ptr[rsp + rdx * 8 + table]);
+        a.mov(rcx, __qword_ptr[rsp + rdx + table]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackTagOf(kernel)], rcx);
-        a.add(rcx, __qword_ptr[rsp + rdx * 8 + (table + VcpuArea.TlbHost)]);
+        a.add(rcx, __qword_ptr[rsp + rdx + (table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.StackDeltaOf(kernel)], rcx);
         a.xor(ecx, ecx);
         a.jmp(end);
@@ -461,13 +459,11 @@ internal sealed unsafe partial class Routines
         a.sahf();
     }
 
-    /// <summary>rdx = place in the page of the address in rdx, rax = the page's entry; to fail when it is not there.</summary>
+    /// <summary>rdx = place in the page of the address in rdx, rax = the place of the page's entry; to fail when it is not there.</summary>
     private static void SplitLookUp(Assembler a, int table, Label fail)
     {
-        a.mov(eax, edx);
-        a.shr(eax, 12);
-        a.and(eax, VcpuArea.TlbEntries - 1);
-        a.add(rdx, __qword_ptr[rsp + rax * 8 + (Called + table)]);
+        PlaceOfEntry(a, eax, edx);
+        a.add(rdx, __qword_ptr[rsp + rax + (Called + table)]);
         a.cmp(rdx, 0xfff);
         a.ja(fail);
     }
@@ -484,12 +480,12 @@ internal sealed unsafe partial class Routines
         a.jbe(fail);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitBytes0], rsi);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitBytes1], r11);
-        a.add(rdx, __qword_ptr[rsp + rax * 8 + (Called + table + VcpuArea.TlbHost)]);
+        a.add(rdx, __qword_ptr[rsp + rax + (Called + table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitHost0], rdx);
         a.lea(rdx, __[rcx + rsi]);
         a.mov(rsi, __qword_ptr[rsp + Called + VcpuArea.SplitHost0]);
         SplitLookUp(a, table, fail);
-        a.mov(rdx, __qword_ptr[rsp + rax * 8 + (Called + table + VcpuArea.TlbHost)]);
+        a.mov(rdx, __qword_ptr[rsp + rax + (Called + table + VcpuArea.TlbHost)]);
         a.mov(__qword_ptr[rsp + Called + VcpuArea.SplitHost1], rdx);
         a.and(ecx, 63); // keeps the operand's alignment
         a.lea(rdi, __[rsp + rcx + (Called + VcpuArea.Bounce)]);
@@ -552,18 +548,24 @@ internal sealed unsafe partial class Routines
         StringReturn(a);
     }
 
+    /// <summary>place = distance of an address's entry from the first of a soft TLB table.</summary>
+    private static void PlaceOfEntry(Assembler a, AssemblerRegister32 place, AssemblerRegister32 address)
+    {
+        a.mov(place, address);
+        a.shr(place, VcpuArea.TlbRotation);
+        a.and(place, VcpuArea.TlbMaskBits);
+    }
+
     /// <summary>offset = page offset of address when its page is in the table, host = its page; else to slow.</summary>
     private static void Check(Assembler a, AssemblerRegister64 address, AssemblerRegister32 address32,
         AssemblerRegister64 offset, int table, int size, Label slow)
     {
         a.mov(offset, address);
-        a.mov(r11d, address32);
-        a.shr(r11d, 12);
-        a.and(r11d, VcpuArea.TlbEntries - 1);
-        a.add(offset, __qword_ptr[rsp + r11 * 8 + (Called + table)]);
+        PlaceOfEntry(a, r11d, address32);
+        a.add(offset, __qword_ptr[rsp + r11 + (Called + table)]);
         a.cmp(offset, 4096 - size);
         a.ja(slow);
-        a.mov(r11, __qword_ptr[rsp + r11 * 8 + (Called + table + VcpuArea.TlbHost)]);
+        a.mov(r11, __qword_ptr[rsp + r11 + (Called + table + VcpuArea.TlbHost)]);
     }
 
     private void AssembleMovs(Assembler a, int log, bool kernel)

@@ -4,7 +4,8 @@ using System.Collections.Generic;
 namespace Ryokan.Engine.Soft.Memory;
 
 /// <summary>
-/// One direct-mapped soft TLB table in a vCPU's block: {minus the page's address, host page} by page number. Generated code looks entries up;
+/// One direct-mapped soft TLB table in a vCPU's block: {minus the page's address, host page} by page number, between entries of another
+/// table. Generated code looks entries up;
 /// only the vCPU's own thread changes them, here or in <see cref="Emit.Routines.Fill"/>. Remembers which entries are in use, so that a flush
 /// costs what was filled since the last one.
 /// </summary>
@@ -30,9 +31,9 @@ internal sealed unsafe class TlbTable
 
     private static int IndexOf(ulong va) => (int)(va >> 12) & (VcpuArea.TlbEntries - 1);
 
-    private ref ulong Tag(int index) => ref ((ulong*)_start)[index];
+    private ref ulong Tag(int index) => ref *(ulong*)(_start + index * VcpuArea.TlbEntryBytes);
 
-    private ref ulong Host(int index) => ref ((ulong*)(_start + VcpuArea.TlbHost))[index];
+    private ref ulong Host(int index) => ref *(ulong*)(_start + index * VcpuArea.TlbEntryBytes + VcpuArea.TlbHost);
 
     public void Set(ulong va, byte* hostPage)
     {
@@ -67,12 +68,31 @@ internal sealed unsafe class TlbTable
     /// <summary>Forgets a page by where it lies on the host.</summary>
     public void RemoveHostPage(byte* hostPage)
     {
-        var hosts = new ReadOnlySpan<ulong>(_start + VcpuArea.TlbHost, VcpuArea.TlbEntries);
-        int index = 0;
-        while (hosts[index..].IndexOf((ulong)hostPage) is >= 0 and int distance)
+        if (_lower.AreMany || _upper.AreMany)
         {
-            index += distance;
-            Tag(index++) = VcpuArea.EmptyTag;
+            for (int index = 0; index < VcpuArea.TlbEntries; index++)
+            {
+                RemoveHostPage(index, hostPage);
+            }
+            return;
+        }
+        RemoveHostPage(_lower, hostPage);
+        RemoveHostPage(_upper, hostPage);
+    }
+
+    private void RemoveHostPage(UsedEntries used, byte* hostPage)
+    {
+        foreach (ushort index in used.Entries)
+        {
+            RemoveHostPage(index, hostPage);
+        }
+    }
+
+    private void RemoveHostPage(int index, byte* hostPage)
+    {
+        if (Host(index) == (ulong)hostPage)
+        {
+            Tag(index) = VcpuArea.EmptyTag;
         }
     }
 

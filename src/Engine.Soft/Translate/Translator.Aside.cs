@@ -111,7 +111,7 @@ internal sealed unsafe partial class Translator
         }
         else
         {
-            _w.Sub64(Temp0, Mem.Area(table, Temp1, 8)); // undoes what the check did
+            _w.Sub64(Temp0, Mem.Area(table, Temp1, 1)); // undoes what the check did
             _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         }
         _w.MovImm(Temp1, site.Size);

@@ -13,7 +13,7 @@ internal sealed unsafe partial class Translator
     /// </summary>
     private void EmitJumpCache()
     {
-        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.JumpMaskNow));
+        _w.Pext32(Temp1, Temp0, Mem.Area(VcpuArea.JumpMaskNow));
         _w.JmpMem(Mem.Area(VcpuArea.JumpTable(_kernel), Temp1, 8)); // which checks that it was meant: EmitEntry
     }
 
@@ -66,7 +66,7 @@ internal sealed unsafe partial class Translator
     /// </summary>
     private void EmitFarLink(long target, int from)
     {
-        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
+        _w.Pext32(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
         _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0);
         _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
         int frame = _w.PatchableLea(Temp0, Temp0, Temp1, Unlinked);

@@ -132,21 +132,21 @@ internal sealed unsafe partial class Translator
         {
             return EmitFlagFreeCheck(index, table, site.Size, wantPointer);
         }
+        _w.Rorx32(Temp1, Temp0, VcpuArea.TlbRotation);
         if (_isLoop)
         {
-            _w.Rorx32(Temp1, Temp0, 12);
-            _w.And32(Temp1, VcpuArea.TlbEntries - 1);
+            _w.And32(Temp1, VcpuArea.TlbMaskBits);
         }
         else
         {
-            _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
+            _w.And32(Temp1, Mem.Area(VcpuArea.TlbMask)); // shorter
         }
-        _w.Add64(Temp0, Mem.Area(table, Temp1, 8)); // offset in the page on a hit
+        _w.Add64(Temp0, Mem.Area(table, Temp1, 1)); // offset in the page on a hit
         _w.CmpImm64(Temp0, PageSize - site.Size);
         int miss = _w.Jcc(Condition.Above);
         _cold.Add(losesFlags ? new Cold(ColdKind.LostFlagsMiss, miss, index, table, Setter: _setsFlags) : new Cold(ColdKind.Stub, miss, index));
         _flagsAreLost |= losesFlags;
-        _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
+        _w.Load64(Temp1, Mem.Area(table + VcpuArea.TlbHost, Temp1, 1));
         if (wantPointer)
         {
             _w.Lea64(Temp1, new Mem(Temp0, Temp1, 1, 0));
@@ -154,19 +154,20 @@ internal sealed unsafe partial class Translator
         return new Mem(Temp0, Temp1, 1, 0);
     }
 
-    /// <summary>The same with PEXT, LEA and JRCXZ only; RDX is borrowed.</summary>
+    /// <summary>The same with RORX, PDEP, PEXT, LEA and JRCXZ only; RDX is borrowed.</summary>
     private Mem EmitFlagFreeCheck(int index, int table, int size, bool wantPointer)
     {
         _w.Store64(Mem.Area(VcpuArea.Spill0), Rdx);
-        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.TlbMask));
-        _w.Load64(Rdx, Mem.Area(table, Temp1, 8));
+        _w.Rorx32(Temp1, Temp0, 12);
+        _w.Pdep32(Temp1, Temp1, Mem.Area(VcpuArea.TlbMask)); // the page number's low bits to where the mask has them
+        _w.Load64(Rdx, Mem.Area(table, Temp1, 1));
         _w.Lea64(Rdx, new Mem(Temp0, Rdx, 1, 0)); // offset in the page on a hit
         _w.Lea64(Temp0, Mem.At(Rdx, size - 1));
         _w.Pext(Temp0, Temp0, Mem.Area(VcpuArea.HighMask));
         int hit = _w.Jrcxz();
         _cold.Add(new Cold(ColdKind.FlagFreeMiss, _w.Jmp(), index, table));
         _w.PatchShort(hit);
-        _w.Load64(Temp0, Mem.Area(table + VcpuArea.TlbHost, Temp1, 8));
+        _w.Load64(Temp0, Mem.Area(table + VcpuArea.TlbHost, Temp1, 1));
         _w.Lea64(wantPointer ? Temp1 : Temp0, new Mem(Temp0, Rdx, 1, 0));
         _w.Load64(Rdx, Mem.Area(VcpuArea.Spill0));
         return new Mem(Temp0, -1, 1, 0);
@@ -175,7 +176,7 @@ internal sealed unsafe partial class Translator
     /// <summary>Out of line: the address to spill slot 1, RDX as it was.</summary>
     private void EmitFlagFreeMiss(int table)
     {
-        _w.Load64(Temp0, Mem.Area(table, Temp1, 8));
+        _w.Load64(Temp0, Mem.Area(table, Temp1, 1));
         _w.Not64(Temp0);
         _w.Lea64(Temp0, new Mem(Rdx, Temp0, 1, 1));
         _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
@@ -185,7 +186,7 @@ internal sealed unsafe partial class Translator
     /// <summary>Out of line: the address to spill slot 1, flags as the instruction set them that is said to have done so.</summary>
     private void EmitLostFlagsMiss(int table, int setter)
     {
-        _w.Sub64(Temp0, Mem.Area(table, Temp1, 8)); // undoes what the check did
+        _w.Sub64(Temp0, Mem.Area(table, Temp1, 1)); // undoes what the check did
         _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
         SetFlagsAgain(setter);
     }

@@ -406,7 +406,7 @@ internal sealed unsafe partial class Translator
         {
             _w.Lea64(Temp0, Mem.At(Temp0, -_key.Offset));
             _w.Store64(Mem.Area(VcpuArea.CodeBase), Temp0); // for nothing when the check fails: C# sets it then
-            _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
+            _w.Pext32(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
             _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
             _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, int.MinValue));
             _entryFrame = _w.Length - 4;
@@ -428,7 +428,7 @@ internal sealed unsafe partial class Translator
     {
         _w.Load64(Temp0, Mem.Area(VcpuArea.CodeBase));
         _w.Lea64(Temp0, Mem.At(Temp0, PageSize));
-        _w.Pext(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
+        _w.Pext32(Temp1, Temp0, Mem.Area(VcpuArea.CodePageMask));
         _w.Load64(Temp1, Mem.Area(VcpuArea.CodePages, Temp1, 8));
         _w.Lea64(Temp0, new Mem(Temp0, Temp1, 1, -4 * (int)frame));
         int there = _w.Jrcxz();
