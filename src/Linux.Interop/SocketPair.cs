@@ -9,12 +9,23 @@ public static unsafe partial class SocketPair
 {
     private const int Unix = 1, Stream = 1, CloseOnExec = 0x80000;
     private const int SetFlags = 4, NonBlocking = 0x800, ReadWrite = 2;
+    private const nuint UnreadBytes = 0x5411;
 
     [LibraryImport("libc", EntryPoint = "socketpair", SetLastError = true)]
     private static partial int Socketpair(int domain, int type, int protocol, int* descriptors);
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     private static partial int Fcntl(int fd, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    private static partial int Ioctl(SafeFileHandle fd, nuint request, int* argument);
+
+    /// <summary>What the other end has not read yet: bytes of the kernel's memory (SIOCOUTQ, unix(7)); 0: nothing.</summary>
+    public static int Unread(SafeFileHandle socket)
+    {
+        int bytes = 0;
+        return Ioctl(socket, UnreadBytes, &bytes) == 0 ? bytes : 0;
+    }
 
     /// <summary>Ours does not block; the other's does.</summary>
     /// <exception cref="InvalidOperationException">the host has no descriptor left</exception>

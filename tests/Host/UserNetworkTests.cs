@@ -95,6 +95,35 @@ public sealed class UserNetworkTests : IDisposable
         HostUnderTest.Await("the end of passt", () => PasstWith($"{forwarded}:80").Length == 0);
     }
 
+    [Fact]
+    public async Task PasstThatIsStuckIsReplaced()
+    {
+        int forwarded = FreePort();
+        _host.Must("create", "-q", _host.Config("stuck", "shell",
+            $"ramdisk = '{HostUnderTest.GuestImage("network")}'", $"vif = ['hostfwd=tcp:127.0.0.1:{forwarded}-:80']"));
+        using GuestShell shell = new(_host, "stuck");
+        shell.Must("ip link set lo up; udhcpc -i eth0 -n -q -s /jobs/lease; echo hello > /tmp/f; httpd -p 80 -h /tmp");
+        int passt = PasstWith($"{forwarded}:80").Single();
+        Stop(passt);
+        shell.Must("ping -c 3 -W 1 10.0.2.2; true"); // something that is not read
+        HostUnderTest.Await("another passt", () => PasstWith($"{forwarded}:80") is [var next] && next != passt);
+        shell.Must("udhcpc -i eth0 -n -q -s /jobs/lease");
+        using HttpClient client = new();
+        Assert.Equal("hello\n", await client.GetStringAsync($"http://127.0.0.1:{forwarded}/f"));
+        Assert.Contains("passt has read nothing for 5 s and is ended", _host.Must("dmesg"), StringComparison.Ordinal);
+        Stop(PasstWith($"{forwarded}:80").Single());
+        _host.Must("destroy", "stuck");
+        HostUnderTest.Await("the end of a stopped passt", () => PasstWith($"{forwarded}:80").Length == 0);
+    }
+
+    /// <summary>SIGSTOP: it looks at nothing any more, as when it is caught in a loop.</summary>
+    private static void Stop(int process)
+    {
+        using Process stop = Process.Start("kill", ["-STOP", process.ToString()]);
+        stop.WaitForExit();
+        Assert.Equal(0, stop.ExitCode);
+    }
+
     /// <summary>Live processes of passt with that text in an argument.</summary>
     private static int[] PasstWith(string argument) => [.. Directory.EnumerateDirectories("/proc")
         .Where(d => int.TryParse(Path.GetFileName(d), out _) && CommandLine(d) is var line

@@ -9,7 +9,7 @@ namespace Ryokan.Backends.Network.Ports;
 
 /// <summary>
 /// User-mode network: passt(1) at the other end of a stream, each frame after its length in 4 bytes,
-/// big-endian (the protocol of QEMU's "-netdev stream"). One queue. When passt dies it is started again.
+/// big-endian (the protocol of QEMU's "-netdev stream"). One queue. When passt dies, or reads nothing any more, another is started.
 /// </summary>
 public sealed class PasstPort : IPacketPort, IPacketQueue
 {
@@ -24,7 +24,8 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
     private readonly Action<string> _log;
     private readonly HostBuffer _in = new(256 << 10);
     private readonly HostBuffer _out = new(PrefixBytes + MaxFrameBytes + 256);
-    private SafeFileHandle? _socket;
+    private readonly ReaderWatch _watch = new();
+    private PasstProcess? _passt;
     private int _inStart, _inEnd, _frameStart, _frameEnd;
     private int _outStart, _outEnd;
     private long _restartAt = long.MaxValue;
@@ -39,7 +40,7 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
         (_options, _log) = (options, log);
         try
         {
-            _socket = PasstProcess.Start(options);
+            _passt = PasstProcess.Start(options);
         }
         catch
         {
@@ -62,9 +63,28 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
 
     public IPacketQueue Queue(int index) => this;
 
-    public SafeFileHandle? Descriptor => _socket;
+    public SafeFileHandle? Descriptor => _passt?.Socket;
 
-    public long Deadline => _restartAt;
+    public long Deadline
+    {
+        get
+        {
+            LoseWhenStuck();
+            return Math.Min(_restartAt, _watch.Deadline);
+        }
+    }
+
+    /// <summary>
+    /// Debian 12's passt can be caught in a loop of its own when several packets of one connection come at once (it counts packets down past
+    /// zero): it takes a whole processor then and looks at nothing else.
+    /// </summary>
+    private void LoseWhenStuck()
+    {
+        if (_passt != null && _watch.IsStuck(_passt.Socket))
+        {
+            Lose($"passt has read nothing for {ReaderWatch.LimitNanoseconds / 1_000_000_000} s and is ended");
+        }
+    }
 
     public bool IsBusy => _outStart != _outEnd;
 
@@ -74,13 +94,13 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
     {
         // passt sends whole checksums, over a way that spoils none.
         info = new PacketInfo { ChecksumValid = true };
-        if (_socket == null && !TryRestart())
+        if (_passt == null && !TryRestart())
         {
             return false;
         }
         while (!TryTakeFrame())
         {
-            if (_socket == null || !TryFill())
+            if (_passt == null || !TryFill())
             {
                 return false;
             }
@@ -119,7 +139,7 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
             _in.Span[_inStart.._inEnd].CopyTo(_in.Span);
             (_inStart, _inEnd) = (0, _inEnd - _inStart);
         }
-        int n = _in.Read(_socket!, _inEnd, _in.Length - _inEnd);
+        int n = _in.Read(_passt!.Socket, _inEnd, _in.Length - _inEnd);
         if (n > 0)
         {
             _inEnd += n;
@@ -135,7 +155,8 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
 
     public bool Send(GatherList frame, in PacketInfo info)
     {
-        if (_socket == null || frame.Length > MaxFrameBytes)
+        LoseWhenStuck();
+        if (_passt == null || frame.Length > MaxFrameBytes)
         {
             return false;
         }
@@ -156,17 +177,18 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
 
     public bool Flush()
     {
-        if (!IsBusy || _socket == null)
+        if (!IsBusy || _passt == null)
         {
             return false;
         }
-        int n = _out.Send(_socket, _outStart, _outEnd - _outStart);
+        int n = _out.Send(_passt.Socket, _outStart, _outEnd - _outStart);
         if (n < 0 && n != TryAgain)
         {
             Lose("passt ended");
             return true;
         }
         _outStart += Math.Max(n, 0);
+        _watch.Sent(_passt.Socket);
         return !IsBusy;
     }
 
@@ -174,8 +196,9 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
     private void Lose(string reason)
     {
         _log(reason);
-        _socket?.Dispose();
-        _socket = null;
+        _passt?.Dispose();
+        _passt = null;
+        _watch.Reset();
         _inStart = _inEnd = _outStart = _outEnd = 0;
         _restartAt = Futex.MonotonicNanoseconds() + _pause;
         _pause = Math.Min(_pause * 2, LongestPauseNanoseconds);
@@ -189,7 +212,7 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
         }
         try
         {
-            _socket = PasstProcess.Start(_options);
+            _passt = PasstProcess.Start(_options);
             _restartAt = long.MaxValue;
             _log("passt was started again");
             return true;
@@ -203,7 +226,7 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
 
     public void Dispose()
     {
-        _socket?.Dispose();
+        _passt?.Dispose();
         _in.Dispose();
         _out.Dispose();
     }

@@ -13,10 +13,25 @@ namespace Ryokan.Backends.Network.Ports;
 
 /// <summary>
 /// Starts passt(1): network access without privileges. It gets one end of a pair of sockets, goes into the
-/// background when it is ready, and ends by itself when our end is closed, however that comes about.
+/// background when it is ready, and ends by itself when our end is closed, however that comes about; unless it is stuck.
 /// </summary>
-internal static class PasstProcess
+internal sealed class PasstProcess : IDisposable
 {
+    private readonly ForeignProcess? _process;
+
+    private PasstProcess(SafeFileHandle socket, ForeignProcess? process) => (Socket, _process) = (socket, process);
+
+    /// <summary>Our end of its connection.</summary>
+    public SafeFileHandle Socket { get; }
+
+    /// <summary>Ends it, even when it does not look at its connection any more.</summary>
+    public void Dispose()
+    {
+        Socket.Dispose();
+        _process?.Kill();
+        _process?.Dispose();
+    }
+
     private const int MaxOutputBytes = 16 << 10;
 
     /// <summary>The program: RYOKAN_PASST, on the PATH, or where eng/setup.sh unpacks it.</summary>
@@ -42,36 +57,37 @@ internal static class PasstProcess
         return candidates.Find(c => Path.IsPathRooted(c) && File.Exists(c));
     }
 
-    /// <summary>Starts it; returns our end of its connection when it is ready.</summary>
+    /// <summary>Starts it; returns when it is ready.</summary>
     /// <exception cref="HostNetworkException">it is not there, or says no</exception>
-    public static SafeFileHandle Start(PasstOptions options)
+    public static PasstProcess Start(PasstOptions options)
     {
         string program = Find() ?? throw new HostNetworkException(
             "user-mode network: no 'passt'; as root: apt-get install passt (eng/setup.sh fetches it too)");
         (SafeFileHandle ours, SafeFileHandle other) = SocketPair.Make();
         try
         {
-            int pid = DetachedProcess.Start(program, Arguments(options), other, out SafeFileHandle output);
+            using PidFile number = new();
+            int pid = DetachedProcess.Start(program, Arguments(options, number.Path), other, out SafeFileHandle output);
             other.Dispose();
             string said = ReadAll(output);
             int status = DetachedProcess.AwaitExit(pid);
-            return status == 0 ? ours : throw new HostNetworkException(
+            return status == 0 ? new PasstProcess(ours, number.Read() is { } background ? ForeignProcess.Open(background) : null) : throw new HostNetworkException(
                 $"user-mode network: passt: {Reason(said) ?? $"exit status {status}"}");
         }
         catch (Exception e)
         {
             other.Dispose();
             ours.Dispose();
-            throw e is InvalidOperationException
+            throw e is InvalidOperationException or IOException or UnauthorizedAccessException
                 ? new HostNetworkException($"user-mode network: {program}: {e.Message}") : e;
         }
     }
 
-    private static List<string> Arguments(PasstOptions options)
+    private static List<string> Arguments(PasstOptions options, string pidFile)
     {
         List<string> arguments =
         [
-            "--quiet", "--stderr", "--fd", Number(DetachedProcess.Inherited), "--mtu", Number(options.Mtu),
+            "--quiet", "--stderr", "--pid", pidFile, "--fd", Number(DetachedProcess.Inherited), "--mtu", Number(options.Mtu),
             "--address", options.Address.ToString(), "--netmask", Number(options.PrefixLength),
             "--gateway", options.Gateway.ToString(),
         ];
