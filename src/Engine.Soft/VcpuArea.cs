@@ -9,7 +9,7 @@ namespace Ryokan.Engine.Soft;
 /// All offsets that generated code uses are named here; <see cref="Head"/> is the C# view of the first part. What nearly every
 /// translation uses lies within 128 bytes of RSP, where an operand's offset takes one byte: behind RSP, up to the fields of the first entry of
 /// user code's soft TLB, and in front of it, in the 128 bytes that signals leave alone (System V ABI, AMD64 supplement, 3.2.2), of which
-/// <see cref="PushedBytes"/> are the stack of stubs and routines.
+/// those next to RSP are left to what stubs and routines push: two words at most.
 /// </summary>
 internal static class VcpuArea
 {
@@ -110,9 +110,6 @@ internal static class VcpuArea
 
     /// <summary>Where <see cref="Head"/> begins: in front of RSP.</summary>
     public const int HeadStart = -0x80;
-
-    /// <summary>What stubs and routines may push: at most two words of 8 bytes, at places where C# is not entered.</summary>
-    public const int PushedBytes = 0x20;
 
     /// <summary>Minus the address of the stack's page, and host - guest address.</summary>
     private const int KernelStackTag = -0x80, KernelStackDelta = -0x78;

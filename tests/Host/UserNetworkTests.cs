@@ -78,18 +78,12 @@ public sealed class UserNetworkTests : IDisposable
     public async Task PasstThatDiesIsReplaced()
     {
         int forwarded = FreePort();
-        _host.Must("create", "-q", _host.Config("again", "shell",
-            $"ramdisk = '{HostUnderTest.GuestImage("network")}'", $"vif = ['hostfwd=tcp:127.0.0.1:{forwarded}-:80']"));
-        using GuestShell shell = new(_host, "again");
-        shell.Must("ip link set lo up; udhcpc -i eth0 -n -q -s /jobs/lease; echo hello > /tmp/f; httpd -p 80 -h /tmp");
+        using GuestShell shell = Serving("again", forwarded);
         using HttpClient client = new();
         Assert.Equal("hello\n", await client.GetStringAsync($"http://127.0.0.1:{forwarded}/f"));
         int passt = PasstWith($"{forwarded}:80").Single();
         Process.GetProcessById(passt).Kill();
-        HostUnderTest.Await("another passt", () => PasstWith($"{forwarded}:80") is [var next] && next != passt);
-        // The guest speaks first, so that passt knows where it is.
-        shell.Must("udhcpc -i eth0 -n -q -s /jobs/lease");
-        Assert.Equal("hello\n", await client.GetStringAsync($"http://127.0.0.1:{forwarded}/f"));
+        await AwaitAnother(passt, forwarded, shell);
         Assert.Contains("passt was started again", _host.Must("dmesg"), StringComparison.Ordinal);
         _host.Must("destroy", "again");
         HostUnderTest.Await("the end of passt", () => PasstWith($"{forwarded}:80").Length == 0);
@@ -99,21 +93,35 @@ public sealed class UserNetworkTests : IDisposable
     public async Task PasstThatIsStuckIsReplaced()
     {
         int forwarded = FreePort();
-        _host.Must("create", "-q", _host.Config("stuck", "shell",
-            $"ramdisk = '{HostUnderTest.GuestImage("network")}'", $"vif = ['hostfwd=tcp:127.0.0.1:{forwarded}-:80']"));
-        using GuestShell shell = new(_host, "stuck");
-        shell.Must("ip link set lo up; udhcpc -i eth0 -n -q -s /jobs/lease; echo hello > /tmp/f; httpd -p 80 -h /tmp");
+        using GuestShell shell = Serving("stuck", forwarded);
         int passt = PasstWith($"{forwarded}:80").Single();
         Stop(passt);
         shell.Must("ping -c 3 -W 1 10.0.2.2; true"); // something that is not read
-        HostUnderTest.Await("another passt", () => PasstWith($"{forwarded}:80") is [var next] && next != passt);
-        shell.Must("udhcpc -i eth0 -n -q -s /jobs/lease");
-        using HttpClient client = new();
-        Assert.Equal("hello\n", await client.GetStringAsync($"http://127.0.0.1:{forwarded}/f"));
+        await AwaitAnother(passt, forwarded, shell);
         Assert.Contains("passt has read nothing for 5 s and is ended", _host.Must("dmesg"), StringComparison.Ordinal);
         Stop(PasstWith($"{forwarded}:80").Single());
         _host.Must("destroy", "stuck");
         HostUnderTest.Await("the end of a stopped passt", () => PasstWith($"{forwarded}:80").Length == 0);
+    }
+
+    /// <summary>A guest that serves a file by way of a port of the host.</summary>
+    private GuestShell Serving(string name, int forwarded)
+    {
+        _host.Must("create", "-q", _host.Config(name, "shell",
+            $"ramdisk = '{HostUnderTest.GuestImage("network")}'", $"vif = ['hostfwd=tcp:127.0.0.1:{forwarded}-:80']"));
+        GuestShell shell = new(_host, name);
+        shell.Must("ip link set lo up; udhcpc -i eth0 -n -q -s /jobs/lease; echo hello > /tmp/f; httpd -p 80 -h /tmp");
+        return shell;
+    }
+
+    /// <summary>Another passt takes the place of one, and the guest serves again.</summary>
+    private static async Task AwaitAnother(int passt, int forwarded, GuestShell shell)
+    {
+        HostUnderTest.Await("another passt", () => PasstWith($"{forwarded}:80") is [var next] && next != passt);
+        // The guest speaks first, so that passt knows where it is.
+        shell.Must("udhcpc -i eth0 -n -q -s /jobs/lease");
+        using HttpClient client = new();
+        Assert.Equal("hello\n", await client.GetStringAsync($"http://127.0.0.1:{forwarded}/f"));
     }
 
     /// <summary>SIGSTOP: it looks at nothing any more, as when it is caught in a loop.</summary>

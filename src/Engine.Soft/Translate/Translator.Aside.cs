@@ -111,8 +111,7 @@ internal sealed unsafe partial class Translator
         }
         else
         {
-            _w.Sub64(Temp0, Mem.Area(table, Temp1, 1)); // undoes what the check did
-            _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
+            EmitCheckedAddress(table);
         }
         _w.MovImm(Temp1, site.Size);
         _external.Add((_w.Call(), (nint)_routines.SplitIn(_kernel, site.Write)));

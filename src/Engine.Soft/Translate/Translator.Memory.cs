@@ -186,9 +186,15 @@ internal sealed unsafe partial class Translator
     /// <summary>Out of line: the address to spill slot 1, flags as the instruction set them that is said to have done so.</summary>
     private void EmitLostFlagsMiss(int table, int setter)
     {
-        _w.Sub64(Temp0, Mem.Area(table, Temp1, 1)); // undoes what the check did
-        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
+        EmitCheckedAddress(table);
         SetFlagsAgain(setter);
+    }
+
+    /// <summary>Spill slot 1 = the address, out of what a check in the table that did not keep flags made of TEMP0.</summary>
+    private void EmitCheckedAddress(int table)
+    {
+        _w.Sub64(Temp0, Mem.Area(table, Temp1, 1));
+        _w.Store64(Mem.Area(VcpuArea.Spill1), Temp0);
     }
 
     /// <summary>TEMP0 = zero-extended guest memory at the address in TEMP0.</summary>

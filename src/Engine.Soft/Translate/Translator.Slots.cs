@@ -110,7 +110,7 @@ internal sealed unsafe partial class Translator
 
     /// <summary>
     /// Written as a whole. Of a part that was written last, processors cannot hand the whole on to a load before it is in the cache (Intel
-    /// optimization manual, "Store forwarding"): 10 to 20 cycles.
+    /// optimization manual, "Store forwarding").
     /// </summary>
     private static bool IsWide(in Instruction i, int n) => i.GetOpRegister(n) >= Register.RAX;
 

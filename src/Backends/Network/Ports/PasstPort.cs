@@ -65,26 +65,7 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
 
     public SafeFileHandle? Descriptor => _passt?.Socket;
 
-    public long Deadline
-    {
-        get
-        {
-            LoseWhenStuck();
-            return Math.Min(_restartAt, _watch.Deadline);
-        }
-    }
-
-    /// <summary>
-    /// Debian 12's passt can be caught in a loop of its own when several packets of one connection come at once (it counts packets down past
-    /// zero): it takes a whole processor then and looks at nothing else.
-    /// </summary>
-    private void LoseWhenStuck()
-    {
-        if (_passt != null && _watch.IsStuck(_passt.Socket))
-        {
-            Lose($"passt has read nothing for {ReaderWatch.LimitNanoseconds / 1_000_000_000} s and is ended");
-        }
-    }
+    public long Deadline => Math.Min(_restartAt, _watch.Deadline);
 
     public bool IsBusy => _outStart != _outEnd;
 
@@ -155,7 +136,6 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
 
     public bool Send(GatherList frame, in PacketInfo info)
     {
-        LoseWhenStuck();
         if (_passt == null || frame.Length > MaxFrameBytes)
         {
             return false;
@@ -175,8 +155,16 @@ public sealed class PasstPort : IPacketPort, IPacketQueue
         return true;
     }
 
+    /// <summary>
+    /// Looks for a passt that is stuck, too. Debian 12's can be caught in a loop of its own when several packets of one connection come at once
+    /// (it counts packets down past zero): it takes a whole processor then and looks at nothing else.
+    /// </summary>
     public bool Flush()
     {
+        if (_passt != null && _watch.IsStuck(_passt.Socket))
+        {
+            Lose($"passt has read nothing for {ReaderWatch.LimitNanoseconds / 1_000_000_000} s and is ended");
+        }
         if (!IsBusy || _passt == null)
         {
             return false;

@@ -71,7 +71,7 @@ internal sealed class PasstProcess : IDisposable
             other.Dispose();
             string said = ReadAll(output);
             int status = DetachedProcess.AwaitExit(pid);
-            return status == 0 ? new PasstProcess(ours, number.Read() is { } background ? ForeignProcess.Open(background) : null) : throw new HostNetworkException(
+            return status == 0 ? new PasstProcess(ours, Background(number)) : throw new HostNetworkException(
                 $"user-mode network: passt: {Reason(said) ?? $"exit status {status}"}");
         }
         catch (Exception e)
@@ -81,6 +81,21 @@ internal sealed class PasstProcess : IDisposable
             throw e is InvalidOperationException or IOException or UnauthorizedAccessException
                 ? new HostNetworkException($"user-mode network: {program}: {e.Message}") : e;
         }
+    }
+
+    /// <summary>
+    /// The process that went into the background; null when it has ended. Others may write to the file as well, so only a process that was
+    /// started with its name is believed to be the one: it is going to be killed.
+    /// </summary>
+    private static ForeignProcess? Background(PidFile number)
+    {
+        ForeignProcess? process = number.Read() is { } pid ? ForeignProcess.Open(pid) : null;
+        if (process?.HasArgument(number.Path) != false)
+        {
+            return process;
+        }
+        process.Dispose();
+        return null;
     }
 
     private static List<string> Arguments(PasstOptions options, string pidFile)

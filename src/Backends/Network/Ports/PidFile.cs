@@ -4,7 +4,7 @@ using System.IO;
 
 namespace Ryokan.Backends.Network.Ports;
 
-/// <summary>A file for a moment, in which a program says its process's number; the program may have given up root's rights before it does.</summary>
+/// <summary>A file for a moment, in which a program says its process's number; it may have given up root's rights before it does, so everybody may write.</summary>
 internal sealed class PidFile : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("ryokan-pid-");
@@ -13,11 +13,18 @@ internal sealed class PidFile : IDisposable
     public PidFile()
     {
         const UnixFileMode everybodyWrites = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
-        using (File.Create(Path))
+        const UnixFileMode everybodyEnters = UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+        try
         {
+            File.WriteAllText(Path, "");
+            File.SetUnixFileMode(Path, everybodyWrites);
+            _folder.UnixFileMode |= everybodyEnters;
         }
-        File.SetUnixFileMode(Path, everybodyWrites);
-        _folder.UnixFileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     public string Path => System.IO.Path.Combine(_folder.FullName, "pid");

@@ -20,7 +20,7 @@ internal sealed class ReaderWatch
     /// <summary>When to look again (CLOCK_MONOTONIC, ns).</summary>
     public long Deadline => _since == long.MaxValue ? long.MaxValue : _since + LimitNanoseconds;
 
-    /// <summary>In front of a send, and at the deadline. True: it has read nothing for <see cref="LimitNanoseconds"/>.</summary>
+    /// <summary>In front of each send, and at the deadline. True: it has read nothing for <see cref="LimitNanoseconds"/>.</summary>
     public bool IsStuck(SafeFileHandle socket)
     {
         if (_since == long.MaxValue)
